@@ -1,0 +1,170 @@
+"""What a PBX can tell us, in words that belong to no PBX.
+
+Adapters translate their wire's events into these; the call machine knows nothing else. Every event is
+frozen, tagged for the journal, and carries no secret. The time at which it happened travels beside it.
+"""
+
+from typing import Literal
+
+import msgspec
+
+Stage = Literal["not_sent", "unconfirmed"]
+"""How far a lost request came. `not_sent`: it never left, so asking again is safe.
+`unconfirmed`: it left and no answer came, so the PBX must be asked what it did."""
+
+
+class Event(msgspec.Struct, frozen=True, tag_field="e", omit_defaults=True):
+    """Anything that can happen to a call."""
+
+
+# Our own side: what became of the requests we made.
+
+
+class Planned(Event, frozen=True, tag="planned"):
+    """The intent to dial is durable. `pbx` is the node that will dial; `plays` how often the prompt plays."""
+
+    pbx: str
+    number: str
+    plays: int
+    ring_timeout: float
+    max_duration: float
+    caller_id: str | None = None
+
+
+class Accepted(Event, frozen=True, tag="accepted"):
+    """The PBX took the originate: a channel of our id exists or existed."""
+
+
+class Refused(Event, frozen=True, tag="refused"):
+    """The PBX answered that it will not originate: no channel was made, nobody's phone rang."""
+
+    status: int
+    reason: str
+
+
+class OriginateLost(Event, frozen=True, tag="originate_lost"):
+    """No answer to the originate. Only the PBX knows; see `stage`."""
+
+    stage: Stage
+
+
+class PlayRefused(Event, frozen=True, tag="play_refused"):
+    """The PBX would not play (`status`, 0 when the request itself was lost)."""
+
+    playback: str
+    status: int
+    reason: str
+
+
+class HangupRefused(Event, frozen=True, tag="hangup_refused"):
+    """The PBX did not take our hang-up. With `gone` the channel no longer existed."""
+
+    gone: bool
+    reason: str = ""
+
+
+# The PBX's side.
+
+
+class Ringing(Event, frozen=True, tag="ringing"):
+    """The far end is being alerted (SIP 180), or sends sound before the answer (183, `early_media`)."""
+
+    early_media: bool = False
+
+
+class Dialed(Event, frozen=True, tag="dialed"):
+    """The PBX's own word for how its dial ended, e.g. `BUSY`. Evidence, not a verdict: the cause decides."""
+
+    status: str
+
+
+class Answered(Event, frozen=True, tag="answered"):
+    """The far end answered (SIP 200)."""
+
+
+class Ready(Event, frozen=True, tag="ready"):
+    """The answered channel is ours to play to (Asterisk: StasisStart; FreeSWITCH: parked)."""
+
+
+class PlayStarted(Event, frozen=True, tag="play_started"):
+    """The PBX has begun the playback of this id."""
+
+    playback: str
+
+
+class PlayFinished(Event, frozen=True, tag="play_finished"):
+    """The playback of this id is over. With `ok` false the PBX says that it failed."""
+
+    playback: str
+    ok: bool = True
+
+
+class Digit(Event, frozen=True, tag="digit"):
+    """The callee pressed a key (RFC 4733): one of 0-9 * # A-D."""
+
+    digit: str
+
+
+class HangupRequested(Event, frozen=True, tag="hangup_requested"):
+    """A side asked to end the call; the channel still exists. `by_us` when it was our own request."""
+
+    by_us: bool
+    cause: int = 0
+
+
+class Ended(Event, frozen=True, tag="ended"):
+    """The channel is gone. `cause` is ITU-T Q.850 (0 unknown); `sip_status` where the PBX tells it."""
+
+    cause: int
+    sip_status: int | None = None
+
+
+# What reconciliation finds when it asks the PBX which channels live.
+
+
+class Alive(Event, frozen=True, tag="alive"):
+    """The channel lives. `up` when it is answered, `ready` when it is also ours to play to."""
+
+    ringing: bool
+    up: bool
+    ready: bool
+
+
+class Gone(Event, frozen=True, tag="gone"):
+    """The PBX has no such channel, and did not tell us how it ended."""
+
+
+# The worker's side.
+
+
+class CancelRequested(Event, frozen=True, tag="cancel_requested"):
+    """Somebody asked to end this job's call."""
+
+
+class TimerFired(Event, frozen=True, tag="timer"):
+    """A timer that the machine asked for has run out."""
+
+    timer: str
+
+
+CallEvent = (
+    Planned
+    | Accepted
+    | Refused
+    | OriginateLost
+    | PlayRefused
+    | HangupRefused
+    | Ringing
+    | Dialed
+    | Answered
+    | Ready
+    | PlayStarted
+    | PlayFinished
+    | Digit
+    | HangupRequested
+    | Ended
+    | Alive
+    | Gone
+    | CancelRequested
+    | TimerFired
+)

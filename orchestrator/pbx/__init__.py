@@ -1,0 +1,1 @@
+"""PBX adapters behind one port."""

@@ -1,0 +1,23 @@
+"""Errors of the PBX adapters.
+
+PbxError
+├── PbxConfigError      waiting will not mend it: wrong password, wrong address path, no such application
+├── PbxUnreachable      nobody answers there now
+└── PbxProtocolError    the peer broke the protocol; the connection is closed
+"""
+
+
+class PbxError(Exception):
+    """Something between us and a PBX. The message says what, with which node, and the mend."""
+
+
+class PbxConfigError(PbxError):
+    """The PBX refuses us, and will go on refusing until somebody changes a setting."""
+
+
+class PbxUnreachable(PbxError):
+    """No PBX answers at that address now."""
+
+
+class PbxProtocolError(PbxError):
+    """The peer sent what its protocol does not allow."""
