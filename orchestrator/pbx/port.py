@@ -38,7 +38,9 @@ class PlaySounds(msgspec.Struct, frozen=True):
     sounds: tuple[str, ...]
 
     def __repr__(self) -> str:
-        return f"PlaySounds(channel={self.channel!r}, playback={self.playback!r}, sounds=<{len(self.sounds)}>)"
+        return (
+            f"PlaySounds(channel={self.channel!r}, playback={self.playback!r}, sounds=<{len(self.sounds)}>)"
+        )
 
 
 Request = Dial | PlaySounds | Hangup | Ask
