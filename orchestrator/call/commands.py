@@ -25,6 +25,13 @@ class Play(msgspec.Struct, frozen=True, tag=True):
     play: int
 
 
+class StopPlay(msgspec.Struct, frozen=True, tag=True):
+    """Stop the playback of this id. One already over is no error, and no event tells of it."""
+
+    channel: str
+    playback: str
+
+
 class Hangup(msgspec.Struct, frozen=True, tag=True):
     """End the channel, whatever state it is in. A channel already gone is no error."""
 
@@ -37,4 +44,4 @@ class Ask(msgspec.Struct, frozen=True, tag=True):
     channel: str
 
 
-Command = Originate | Play | Hangup | Ask
+Command = Originate | Play | StopPlay | Hangup | Ask

@@ -21,11 +21,15 @@ class Event(msgspec.Struct, frozen=True, tag_field="e", omit_defaults=True):
 
 
 class Planned(Event, frozen=True, tag="planned"):
-    """The intent to dial is durable. `pbx` is the node that will dial; `plays` how often the prompt plays."""
+    """The intent to dial is durable. `pbx` is the node that will dial; `plays` how often the prompt plays.
+
+    `play_seconds` is the longest play's length, rounded up so far that it tells nothing of the code.
+    """
 
     pbx: str
     number: str
     plays: int
+    play_seconds: int
     ring_timeout: float
     max_duration: float
     caller_id: str | None = None

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from orchestrator.call.commands import Ask, Hangup
+from orchestrator.call.commands import Ask, Hangup, StopPlay
 from orchestrator.call.events import CallEvent
 
 
@@ -43,7 +43,7 @@ class PlaySounds(msgspec.Struct, frozen=True):
         )
 
 
-Request = Dial | PlaySounds | Hangup | Ask
+Request = Dial | PlaySounds | StopPlay | Hangup | Ask
 
 
 class Signal(msgspec.Struct, frozen=True):
