@@ -1,0 +1,1 @@
+"""The lab: a real Asterisk on this machine, from Docker or from Debian's package."""

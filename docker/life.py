@@ -1,0 +1,264 @@
+"""What can be done to a lab: bring it up, take it down, break it and mend it."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+from docker import chroot, compose, config, instance
+from docker.instance import Lab, LabError, Paths, Ports, say
+
+READY_SECONDS = 30.0
+MODES = ("auto", "docker", "chroot")
+
+
+def choose_mode(wanted: str) -> str:
+    """The mode to start in. Raises LabError (exit code 3) where none works, with every mend."""
+    checks: dict[str, Callable[[], str | None]] = {"docker": compose.why_not, "chroot": chroot.why_not}
+    obstacles = {}
+    for mode, why_not in checks.items():
+        if wanted in ("auto", mode):
+            reason = why_not()
+            if reason is None:
+                return mode
+            obstacles[mode] = reason
+    raise LabError(
+        "No Asterisk lab is possible here:\n" + "\n".join(f"  {mode}: {why}" for mode, why in obstacles.items()), 3
+    )
+
+
+def is_alive(lab: Lab) -> bool:
+    return compose.is_alive(lab) if lab.mode == "docker" else chroot.is_alive(lab)
+
+
+def up(name: str, mode: str = "auto", ports: Ports | None = None, free_ports: bool = False) -> Lab:
+    """Bring the lab up; where it is up already, say so and change nothing.
+
+    Args:
+        name: one lab of several side by side.
+        mode: "docker", "chroot" or "auto".
+        ports: where to listen; None for the ports it had before, or else the defaults.
+        free_ports: choose ports that nobody uses.
+
+    Raises:
+        LabError: with the mend; exit code 3 where no mode works here.
+    """
+    paths = instance.paths_of(name)
+    with instance.locked(name):
+        known = instance.read(name)
+        if known and is_alive(known):
+            if ports and ports != known.ports:
+                raise LabError(f"lab {name} is up on other ports; mend: lab.py down --name {name} first", 2)
+            if paths.digest.read_text() == config.digest(known.ports) and _answers(known):
+                say(f"Lab {name} is up already ({known.mode}, {known.ari_url}).")
+                return known
+            say(f"Lab {name} is up with another configuration, or does not answer: starting it anew.")
+            _stop(known)
+        mode = known.mode if known and mode == "auto" else choose_mode(mode)
+        chosen = _choose_ports(paths, known, ports, free_ports)
+        config.lay_out(paths, chosen)
+        return _start(name, mode, paths, chosen)
+
+
+def _choose_ports(paths: Paths, known: Lab | None, ports: Ports | None, free_ports: bool) -> Ports:
+    with instance.locked("ports"):
+        chosen = ports or (known.ports if known else instance.free_ports() if free_ports else Ports())
+        for port, kind in ((chosen.ari, socket.SOCK_STREAM), (chosen.sip, socket.SOCK_DGRAM)):
+            if not instance.is_free(port, kind):
+                raise LabError(f"port {port} is in use; mend: another port, or --free-ports (lab.py up --help)")
+        paths.root.mkdir(parents=True, exist_ok=True)
+        (paths.root / "ports.json").write_text(json.dumps(dataclasses.asdict(chosen)))
+    return chosen
+
+
+def _start(name: str, mode: str, paths: Paths, ports: Ports) -> Lab:
+    began = time.monotonic()
+    say(f"Starting Asterisk as lab {name} ({mode}) ...")
+    lab = _describe(name, mode, paths, ports)
+    try:
+        if mode == "docker":
+            lab = dataclasses.replace(lab, container=compose.start(name, paths))
+        else:
+            pid, started = chroot.start(paths)
+            lab = dataclasses.replace(lab, pid=pid, pid_started=started)
+        lab = dataclasses.replace(lab, asterisk_version=_wait_ready(lab, paths))
+        instance.write(lab)
+    except BaseException:
+        _stop(lab)
+        raise
+    say(f"Lab {name} is up after {time.monotonic() - began:.1f} s: Asterisk {lab.asterisk_version} at {lab.ari_url}")
+    return lab
+
+
+def _describe(name: str, mode: str, paths: Paths, ports: Ports) -> Lab:
+    return Lab(
+        mode=mode,
+        name=name,
+        ari_url=f"http://127.0.0.1:{ports.ari}/ari",
+        ari_username=config.ARI_USERNAME,
+        ari_password_file=str(paths.password),
+        dial="PJSIP/{number}@lab",
+        sipp_dial="PJSIP/{number}@sipp",
+        sip_port=ports.sip,
+        sipp_port=ports.sipp,
+        rtp_start=ports.rtp_start,
+        rtp_end=ports.rtp_end,
+        recordings=str(paths.recordings),
+        ari_recordings=str(paths.ari_recordings),
+        sounds=str(paths.sounds),
+        log=str(paths.log / "messages.log"),
+        asterisk_version="",
+        pid=None,
+        pid_started=None,
+        container=None,
+    )
+
+
+def _ask(lab: Lab, path: str, timeout: float = 2.0) -> dict[str, object]:
+    password = instance.paths_of(lab.name).password.read_text()
+    token = base64.b64encode(f"{lab.ari_username}:{password}".encode()).decode()
+    request = urllib.request.Request(f"{lab.ari_url}/{path}", headers={"Authorization": f"Basic {token}"})  # noqa: S310 our own loopback address
+    # No proxy of the environment stands between us and the loopback.
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=timeout) as answer:
+        body: dict[str, object] = json.load(answer)
+    return body
+
+
+def _answers(lab: Lab) -> bool:
+    try:
+        return bool(_ask(lab, "asterisk/info"))
+    except OSError:
+        return False
+
+
+def _wait_ready(lab: Lab, paths: Paths) -> str:
+    """Wait until ARI answers and calls can be made; return Asterisk's version."""
+    until = time.monotonic() + READY_SECONDS
+    while True:
+        try:
+            info = _ask(lab, "asterisk/info?only=system")
+            if _ask(lab, "asterisk/modules/chan_pjsip.so").get("status") == "Running":
+                break
+        except urllib.error.HTTPError as error:
+            if error.code == 401:
+                raise LabError(f"something else answers at {lab.ari_url}; mend: --free-ports") from error
+        except OSError:
+            pass
+        if not is_alive(lab):
+            raise LabError(f"Asterisk ended while starting.\n{_last_words(paths)}")
+        if time.monotonic() > until:
+            raise LabError(f"Asterisk is not ready after {READY_SECONDS:.0f} s.\n{_last_words(paths)}")
+        time.sleep(0.05)
+    system = info["system"]
+    return str(system["version"]) if isinstance(system, dict) else ""
+
+
+def _last_words(paths: Paths) -> str:
+    lines: list[str] = []
+    for log in (paths.log / "start.log", paths.log / "messages.log"):
+        if log.exists():
+            lines += log.read_text(errors="replace").splitlines()[-10:]
+    return "\n".join([*lines, f"Logs: {paths.log}"])
+
+
+def _stop(lab: Lab) -> None:
+    if lab.mode == "docker":
+        compose.stop(lab, instance.paths_of(lab.name))
+    else:
+        chroot.stop(lab)
+
+
+def down(name: str, purge: bool = False) -> bool:
+    """Take the lab down; return whether there was one. Recordings and sounds stay unless purged."""
+    paths = instance.paths_of(name)
+    if not paths.root.exists():
+        return False
+    with instance.locked(name):
+        lab = instance.read(name)
+        if lab:
+            _stop(lab)
+        for left in (paths.state, paths.password, paths.digest, paths.root / "ports.json"):
+            left.unlink(missing_ok=True)
+        for folder in (paths.etc, paths.run, paths.varlib):
+            shutil.rmtree(folder, ignore_errors=True)
+        if purge:
+            shutil.rmtree(paths.root)
+            (instance.HOME / f"{name}.lock").unlink(missing_ok=True)
+    return lab is not None
+
+
+def known(name: str) -> Lab:
+    lab = instance.read(name)
+    if lab is None:
+        raise LabError(f"there is no lab {name}; mend: lab.py up --name {name}")
+    return lab
+
+
+def _signal(name: str, sig: signal.Signals) -> Lab:
+    lab = known(name)
+    if lab.mode == "docker":
+        compose.send(lab, sig.name.removeprefix("SIG"))
+    else:
+        chroot.send(lab, sig)
+    return lab
+
+
+def kill9(name: str) -> None:
+    """Kill Asterisk at once, as a crash would; return when it is gone. `start_again` brings it back."""
+    lab = _signal(name, signal.SIGKILL)
+    until = time.monotonic() + 10
+    while is_alive(lab):
+        if time.monotonic() > until:
+            raise LabError(f"lab {name} survived SIGKILL for 10 s")
+        time.sleep(0.02)
+    if lab.mode == "chroot":
+        chroot.wait_gone(lab, 1)
+
+
+def freeze(name: str) -> None:
+    """Stop Asterisk in its tracks (SIGSTOP): its sockets stay open and nothing answers."""
+    _signal(name, signal.SIGSTOP)
+
+
+def thaw(name: str) -> None:
+    """Let a frozen Asterisk go on (SIGCONT)."""
+    _signal(name, signal.SIGCONT)
+
+
+def start_again(name: str) -> Lab:
+    """Start a lab that has ended, with the same ports, password and configuration."""
+    lab = known(name)
+    paths = instance.paths_of(name)
+    with instance.locked(name):
+        if is_alive(lab):
+            raise LabError(f"lab {name} runs; mend: restart", 2)
+        return _start(name, lab.mode, paths, lab.ports)
+
+
+def restart(name: str) -> Lab:
+    """End Asterisk and start it again with the same ports and password, and the files as they are now."""
+    lab = known(name)
+    with instance.locked(name):
+        _stop(lab)
+        paths = instance.paths_of(name)
+        config.lay_out(paths, lab.ports)
+        return _start(name, lab.mode, paths, lab.ports)
+
+
+def cli(name: str, command: str) -> subprocess.CompletedProcess[str]:
+    """Run one command of Asterisk's own command line, such as "core show channels"."""
+    lab = known(name)
+    if not is_alive(lab):
+        raise LabError(f"lab {name} does not run; mend: lab.py up --name {name}")
+    return compose.cli(lab, command) if lab.mode == "docker" else chroot.cli(lab, command)
+
+
