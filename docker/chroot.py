@@ -35,7 +35,7 @@ mount --bind "$lab/log" "$root/var/log/asterisk"
 mount --bind "$lab/sounds" "$root/usr/share/asterisk/sounds"
 ulimit -n "$(ulimit -Hn)"
 exec chroot "$root" /usr/bin/setpriv --reuid="$uid" --regid="$gid" --clear-groups --no-new-privs \
-  --bounding-set=-all --inh-caps=-all /usr/sbin/asterisk -f
+  --bounding-set=-all --inh-caps=-all /usr/sbin/asterisk -fn
 """
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/var/lib/asterisk"}
 

@@ -51,7 +51,14 @@ def _environment(name: str, paths: Paths) -> dict[str, str]:
 
 
 def _run(name: str, paths: Paths, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [*(compose() or ("docker", "compose")), "-p", f"orchestrator-{name}", "-f", str(FILE), *arguments]
+    command = [
+        *(compose() or ("docker", "compose")),
+        "-p",
+        f"orchestrator-{name}",
+        "-f",
+        str(FILE),
+        *arguments,
+    ]
     done = subprocess.run(command, env=_environment(name, paths), capture_output=True, text=True, check=False)
     if done.returncode:
         raise LabError(f"{' '.join(command)} failed:\n{(done.stderr or done.stdout).strip()[-1500:]}", 3)
@@ -90,7 +97,10 @@ def is_alive(lab: Lab) -> bool:
 
 def send(lab: Lab, signal_name: str) -> None:
     done = subprocess.run(
-        ["docker", "kill", f"--signal={signal_name}", lab.container or ""], capture_output=True, text=True, check=False
+        ["docker", "kill", f"--signal={signal_name}", lab.container or ""],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise LabError(f"lab {lab.name}: {done.stderr.strip()}; mend: lab.py up --name {lab.name}")

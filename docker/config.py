@@ -62,8 +62,14 @@ def lay_out(paths: Paths, ports: Ports) -> None:
 def _set_ports(etc: Path, ports: Ports) -> None:
     # The lab's SIP stays on the loopback, whatever an operator's listens on.
     _substitute(etc / "pjsip.conf", r"^bind = .*$", f"bind = 127.0.0.1:{ports.sip}")
-    _substitute(etc / "pjsip_local.conf", r"^contact = sip:127\.0\.0\.1:5060$", f"contact = sip:127.0.0.1:{ports.sip}")
-    _substitute(etc / "pjsip_local.conf", r"^contact = sip:127\.0\.0\.1:5070$", f"contact = sip:127.0.0.1:{ports.sipp}")
+    _substitute(
+        etc / "pjsip_local.conf", r"^contact = sip:127\.0\.0\.1:5060$", f"contact = sip:127.0.0.1:{ports.sip}"
+    )
+    _substitute(
+        etc / "pjsip_local.conf",
+        r"^contact = sip:127\.0\.0\.1:5070$",
+        f"contact = sip:127.0.0.1:{ports.sipp}",
+    )
     _substitute(etc / "http.conf", r"^bindport = .*$", f"bindport = {ports.ari}")
     _substitute(etc / "rtp.conf", r"^rtpstart = .*$", f"rtpstart = {ports.rtp_start}")
     _substitute(etc / "rtp.conf", r"^rtpend = .*$", f"rtpend = {ports.rtp_end}")

@@ -17,16 +17,20 @@ from types import FrameType
 if __package__ in (None, ""):  # run as a script: only docker/ is on the path, and its modules are a package
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from docker import doctor, instance, life  # noqa: E402 the path comes first
+from docker import doctor, instance, life
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="lab.py", description="A real Asterisk on this machine, for trials and tests.")
+    parser = argparse.ArgumentParser(
+        prog="lab.py", description="A real Asterisk on this machine, for trials and tests."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=text, description=text)
-        made.add_argument("--name", default="lab", help="which lab, where several run side by side (default: lab)")
+        made.add_argument(
+            "--name", default="lab", help="which lab, where several run side by side (default: lab)"
+        )
         return made
 
     up = command("up", "bring the lab up, and print what a client needs to know as JSON")
@@ -59,7 +63,13 @@ PORT_FLAGS = {
 
 
 def _ports(arguments: argparse.Namespace) -> instance.Ports | None:
-    names = {"ari-port": "ari", "sip-port": "sip", "rtp-start": "rtp_start", "rtp-end": "rtp_end", "sipp-port": "sipp"}
+    names = {
+        "ari-port": "ari",
+        "sip-port": "sip",
+        "rtp-start": "rtp_start",
+        "rtp-end": "rtp_end",
+        "sipp-port": "sipp",
+    }
     given = {field: getattr(arguments, flag.replace("-", "_")) for flag, field in names.items()}
     given = {field: value for field, value in given.items() if value is not None}
     if not given:

@@ -32,7 +32,9 @@ def choose_mode(wanted: str) -> str:
                 return mode
             obstacles[mode] = reason
     raise LabError(
-        "No Asterisk lab is possible here:\n" + "\n".join(f"  {mode}: {why}" for mode, why in obstacles.items()), 3
+        "No Asterisk lab is possible here:\n"
+        + "\n".join(f"  {mode}: {why}" for mode, why in obstacles.items()),
+        3,
     )
 
 
@@ -74,7 +76,9 @@ def _choose_ports(paths: Paths, known: Lab | None, ports: Ports | None, free_por
         chosen = ports or (known.ports if known else instance.free_ports() if free_ports else Ports())
         for port, kind in ((chosen.ari, socket.SOCK_STREAM), (chosen.sip, socket.SOCK_DGRAM)):
             if not instance.is_free(port, kind):
-                raise LabError(f"port {port} is in use; mend: another port, or --free-ports (lab.py up --help)")
+                raise LabError(
+                    f"port {port} is in use; mend: another port, or --free-ports (lab.py up --help)"
+                )
         paths.root.mkdir(parents=True, exist_ok=True)
         (paths.root / "ports.json").write_text(json.dumps(dataclasses.asdict(chosen)))
     return chosen
@@ -95,7 +99,9 @@ def _start(name: str, mode: str, paths: Paths, ports: Ports) -> Lab:
     except BaseException:
         _stop(lab)
         raise
-    say(f"Lab {name} is up after {time.monotonic() - began:.1f} s: Asterisk {lab.asterisk_version} at {lab.ari_url}")
+    say(
+        f"Lab {name} is up after {time.monotonic() - began:.1f} s: Asterisk {lab.asterisk_version} at {lab.ari_url}"
+    )
     return lab
 
 
@@ -128,7 +134,9 @@ def _ask(lab: Lab, path: str, timeout: float = 2.0) -> dict[str, object]:
     token = base64.b64encode(f"{lab.ari_username}:{password}".encode()).decode()
     request = urllib.request.Request(f"{lab.ari_url}/{path}", headers={"Authorization": f"Basic {token}"})  # noqa: S310 our own loopback address
     # No proxy of the environment stands between us and the loopback.
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=timeout) as answer:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+        request, timeout=timeout
+    ) as answer:
         body: dict[str, object] = json.load(answer)
     return body
 
@@ -260,5 +268,3 @@ def cli(name: str, command: str) -> subprocess.CompletedProcess[str]:
     if not is_alive(lab):
         raise LabError(f"lab {name} does not run; mend: lab.py up --name {name}")
     return compose.cli(lab, command) if lab.mode == "docker" else chroot.cli(lab, command)
-
-

@@ -102,7 +102,14 @@ def _build() -> None:
     say(f"Building the Asterisk root folder once, from Debian {SUITE} (about half a minute) ...")
     started = time.monotonic()
     # In a mount namespace of its own, so that an interrupted build leaves no mount behind.
-    command = ["unshare", "--mount", "mmdebstrap", "--mode=root", "--variant=minbase", f"--include={PACKAGES}"]
+    command = [
+        "unshare",
+        "--mount",
+        "mmdebstrap",
+        "--mode=root",
+        "--variant=minbase",
+        f"--include={PACKAGES}",
+    ]
     command += ["--aptopt=APT::Install-Recommends false", *_apt_options()]
     command += ["--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*"]
     command += [SUITE, str(part), f"deb {source} {SUITE} main"]
@@ -111,7 +118,9 @@ def _build() -> None:
             done = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, check=False)
         if done.returncode:
             tail = "\n".join(log.read_text().splitlines()[-8:])
-            raise LabError(f"mmdebstrap failed:\n{tail}\nThe whole log: {log}\nTried: {shlex.join(command)}", 3)
+            raise LabError(
+                f"mmdebstrap failed:\n{tail}\nThe whole log: {log}\nTried: {shlex.join(command)}", 3
+            )
         part.rename(ROOT)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -123,8 +132,13 @@ def _install_mmdebstrap() -> None:
         return
     say("Installing Debian's package mmdebstrap, which builds the root folder ...")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", "mmdebstrap"]):
+    for command in (
+        ["apt-get", "update"],
+        ["apt-get", "install", "-y", "--no-install-recommends", "mmdebstrap"],
+    ):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             reason = (done.stderr or done.stdout).strip()[-600:]
-            raise LabError(f"{shlex.join(command)} failed:\n{reason}\nMend: make apt work, then run this again.", 3)
+            raise LabError(
+                f"{shlex.join(command)} failed:\n{reason}\nMend: make apt work, then run this again.", 3
+            )
