@@ -1,0 +1,45 @@
+"""Reconciliation after a connection: what the PBX's list of channels says about the calls we believe in. Pure."""
+
+from collections.abc import Collection, Iterable
+
+import msgspec
+
+from orchestrator.call.events import Gone
+from orchestrator.pbx.ari import wire
+from orchestrator.pbx.ari.translate import Told, alive, in_app
+
+
+class Census(msgspec.Struct, frozen=True):
+    """`told` for the channels asked about; `strays` are our application's channels that nobody asked about."""
+
+    told: tuple[Told, ...]
+    strays: tuple[str, ...]
+
+
+def take(
+    listed: Iterable[wire.ChannelSnapshot],
+    subscribed: Collection[str],
+    asked: Collection[str],
+    exempt: Collection[str],
+    app: str,
+) -> Census:
+    """Settle the difference.
+
+    `listed` is GET /channels, `subscribed` the channel_ids of GET /applications/{app} (which holds a channel
+    from its originate on, where the dialplan's application is Stasis only once it is answered). `exempt` are
+    channels dialled over this very connection: their own events and answers tell about them.
+    """
+    living = {snapshot.id: snapshot for snapshot in listed}
+    told: list[Told] = []
+    for channel in asked:
+        if channel in living:
+            told.append((channel, alive(living[channel], app)))
+        elif channel not in exempt:
+            told.append((channel, Gone()))
+    known = {*asked, *exempt}
+    strays = tuple(
+        channel
+        for channel, snapshot in living.items()
+        if channel not in known and (channel in subscribed or in_app(snapshot, app))
+    )
+    return Census(tuple(told), strays)

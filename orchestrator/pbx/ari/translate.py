@@ -1,0 +1,74 @@
+"""From Asterisk's events to ours. Pure: (wire event) -> (channel id, our event), or None."""
+
+from orchestrator.call.events import (
+    Alive,
+    Answered,
+    CallEvent,
+    Dialed,
+    Digit,
+    Ended,
+    HangupRequested,
+    PlayFinished,
+    PlayStarted,
+    Ready,
+    Ringing,
+)
+from orchestrator.pbx.ari import wire
+
+Told = tuple[str, CallEvent]
+"""An event, and the channel it is about."""
+
+_CHANNEL_TARGET = "channel:"
+_DIAL: dict[str, CallEvent | None] = {
+    "": None,  # the dial began: the originate's own answer says as much
+    "PROCEEDING": None,  # SIP 100: nothing has reached a phone
+    "RINGING": Ringing(),
+    "PROGRESS": Ringing(early_media=True),
+    "ANSWER": Answered(),
+}
+
+
+def translate(event: wire.Wire) -> Told | None:
+    """What this event means to a call. None where it means nothing, or is not about a call."""
+    match event:
+        case wire.PlaybackStarted(playback=playback):
+            return _of_playback(playback, PlayStarted(playback.id))
+        case wire.PlaybackFinished(playback=playback):
+            return _of_playback(playback, PlayFinished(playback.id, playback.state != "failed"))
+        case wire.Dial(peer=peer, dialstatus=status):
+            told = _DIAL[status] if status in _DIAL else Dialed(status)
+            return None if told is None else (peer.id, told)
+        case wire.StasisStart(channel=channel):
+            return channel.id, Ready()
+        case wire.ChannelDestroyed(channel=channel, cause=cause, tech_cause=tech_cause):
+            return channel.id, Ended(cause, _sip_status(tech_cause))
+        case wire.ChannelHangupRequest(channel=channel, cause=cause, soft=soft):
+            # Asterisk does not say who asked. `soft` means: on its own side, by a request such as ours.
+            return channel.id, HangupRequested(soft, cause)
+        case wire.ChannelDtmfReceived(channel=channel, digit=digit):
+            return channel.id, Digit(digit)
+        case _:
+            return None
+
+
+def alive(snapshot: wire.ChannelSnapshot, app: str) -> Alive:
+    """What a channel's snapshot says. It is ready when it runs our Stasis application."""
+    up = snapshot.state == "Up"
+    return Alive(ringing=snapshot.state == "Ringing", up=up, ready=up and in_app(snapshot, app))
+
+
+def in_app(snapshot: wire.ChannelSnapshot, app: str) -> bool:
+    """Whether the channel runs `Stasis(app,…)` now."""
+    dialplan = snapshot.dialplan
+    return dialplan.app_name == "Stasis" and dialplan.app_data.partition(",")[0] == app
+
+
+def _of_playback(playback: wire.PlaybackState, event: CallEvent) -> Told | None:
+    if not playback.target_uri.startswith(_CHANNEL_TARGET):
+        return None
+    return playback.target_uri[len(_CHANNEL_TARGET) :], event
+
+
+def _sip_status(tech_cause: int | None) -> int | None:
+    """`tech_cause` of a technology other than SIP is no SIP status."""
+    return tech_cause if tech_cause is not None and 100 <= tech_cause <= 699 else None
