@@ -15,7 +15,7 @@ class PbxConfigError(PbxError):
     """The PBX refuses us, and will go on refusing until somebody changes a setting."""
 
 
-class PbxUnreachable(PbxError):  # noqa: N818
+class PbxUnreachable(PbxError):
     """No PBX answers at that address now."""
 
 

@@ -1,0 +1,332 @@
+"""The configuration: one TOML file, environment variables over it, secrets from files.
+
+`ORCHESTRATOR__LEDGER__URL=…` overrides `[ledger] url`; members of a list are numbered from 0:
+`ORCHESTRATOR__PBX__0__PASSWORD=…`. A secret `x` may instead be named by `x_file`. Relative paths start at the
+folder of the configuration file, so that every command finds the same ledger from wherever it is called.
+"""
+
+import ipaddress
+import os
+import tomllib
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+from msgspec.structs import replace
+
+from orchestrator.job import E164, LanguageTag
+from orchestrator.validate import Fault, Invalid, convert
+
+ENV_PREFIX = "ORCHESTRATOR__"
+SEARCHED = (Path("orchestrator.toml"), Path("/etc/orchestrator/orchestrator.toml"))
+
+Name = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9_\-]{1,64}(?![\s\S])", description="1 to 64 of A-Z a-z 0-9 _ -")
+]
+Seconds = Annotated[float, Meta(gt=0)]
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used. The message names every fault and its mend."""
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    def __repr__(self) -> str:
+        """Secrets live in here, so a section prints as its name alone."""
+        return f"{type(self).__name__}(…)"
+
+
+class Worker(_Section, frozen=True, kw_only=True):
+    """Who this worker is, and how it stops."""
+
+    name: Name = "orchestrator"
+    drain_timeout: Annotated[float, Meta(ge=0)] = 30.0
+    """Seconds that live calls get to finish after SIGTERM."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Ledger(_Section, frozen=True, kw_only=True):
+    """Where jobs, calls and undelivered notifications are kept."""
+
+    url: str = "sqlite:///ledger.db"
+    key: str | None = None
+    key_file: str | None = None
+    """32 bytes in base64 that encrypt codes at rest. Made beside the ledger when not given."""
+    keep_days: Annotated[float, Meta(gt=0)] = 30.0
+    """Days after which an ended job is forgotten."""
+    commit_interval: Annotated[float, Meta(ge=0, le=0.1)] = 0.004
+    """Seconds over which writes are gathered into one transaction."""
+    max_queued: Positive = 20_000
+    """Writes that may wait for their commit; beyond it no new call starts."""
+
+
+class Pbx(_Section, frozen=True, kw_only=True):
+    """One PBX node."""
+
+    name: Name
+    kind: Literal["asterisk", "freeswitch", "virtual"] = "asterisk"
+    url: str
+    username: str = "orchestrator"
+    password: str | None = None
+    password_file: str | None = None
+    app: Name = "orchestrator"
+    """The Stasis application. It must be this worker's alone: calls in it that nobody knows are hung up."""
+    dial: str
+    """How to dial, such as `PJSIP/{number}@carrier`: `{number}` is digits only, `{e164}` with its plus."""
+    caller_ids: tuple[E164, ...] = ()
+    """The caller IDs that may be shown; the first is the default."""
+    max_cps: Annotated[float, Meta(gt=0, le=1000)] = 10.0
+    """Calls started a second, evenly spaced."""
+    max_calls: Positive = 100
+    """Calls at the same time."""
+    transport: Literal["auto", "websocket", "http"] = "auto"
+    """How requests travel: over the events' WebSocket (Asterisk 20.14, 21.9, 22.4 and later) or over HTTP."""
+    sounds: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_/\-]{1,128}(?![\s\S])")] = "orchestrator"
+    """The folder of our sounds, as the PBX names it."""
+    request_timeout: Seconds = 5.0
+    max_queued: Positive = 10_000
+    """Events that may wait for us; beyond it the connection is closed and reconciled."""
+
+
+class Http(_Section, frozen=True, kw_only=True):
+    """Health and metrics for the operator."""
+
+    listen: str = "127.0.0.1:8090"
+
+
+class Notify(_Section, frozen=True, kw_only=True):
+    """Where notifications go when a job does not say."""
+
+    url: str | None = None
+    secret: str | None = None
+    secret_file: str | None = None
+    secrets: tuple[str, ...] = ()
+    """More secrets, while receivers change over: each notification is signed by all."""
+    allow_networks: tuple[str, ...] = ()
+    """Private networks that a job's own webhook address may lead to, as CIDR."""
+    timeout: Seconds = 15.0
+    per_receiver: Positive = 16
+    """Deliveries at the same time to one receiver."""
+    max_deliveries: Positive = 256
+    """Deliveries at the same time to all receivers."""
+    max_queued: Positive = 10_000
+    """Notifications held in memory; the rest wait in the ledger."""
+    cdr_interval: Seconds = 2.0
+    """Seconds after which CDRs are sent, though fewer than 50."""
+
+
+class Prompts(_Section, frozen=True, kw_only=True):
+    """Languages, templates and sounds."""
+
+    language: LanguageTag = "en"
+    library: tuple[str, ...] = ()
+    """Folders with a folder for each language, over the ones that come along."""
+    templates: str | None = None
+    """A folder of the operator's own templates: `<name>.ssml` or `<language>/<name>.ssml`."""
+
+
+class Jobs(_Section, frozen=True, kw_only=True):
+    """What is accepted."""
+
+    min_code_digits: Annotated[int, Meta(ge=2, le=10)] = 4
+
+
+class Config(_Section, frozen=True, kw_only=True):
+    """The whole configuration."""
+
+    worker: Worker = Worker()
+    ledger: Ledger = Ledger()
+    pbx: tuple[Pbx, ...] = ()
+    http: Http | None = None
+    notify: Notify = Notify()
+    prompts: Prompts = Prompts()
+    jobs: Jobs = Jobs()
+    folder: Path = Path()
+    """Where relative paths start: the folder of the file this was read from."""
+
+    def path(self, relative: str) -> Path:
+        """`relative` as seen from the configuration file."""
+        return self.folder / Path(relative).expanduser()
+
+    @property
+    def caller_ids(self) -> frozenset[str]:
+        """Every caller ID that some node may show."""
+        return frozenset(number for pbx in self.pbx for number in pbx.caller_ids)
+
+
+def find_config(given: str | None, environ: Mapping[str, str]) -> Path:
+    """The file to read: as given, as `ORCHESTRATOR_CONFIG` says, else the first that is there.
+
+    Raises `ConfigError` when there is none.
+    """
+    named = given or environ.get("ORCHESTRATOR_CONFIG")
+    if named:
+        return Path(named)
+    for path in SEARCHED:
+        if path.is_file():
+            return path
+    looked = " or ".join(str(path) for path in SEARCHED)
+    raise ConfigError(f"no configuration: looked for {looked}. Name one with -c FILE.")
+
+
+def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
+    """Read and check the configuration.
+
+    Raises `ConfigError`, naming every fault.
+    """
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+    data.pop("folder", None)
+    try:
+        _override(data, environ)
+        config = replace(convert(data, Config, path=""), folder=path.parent)
+        config = _with_secrets(config)
+        _check(config)
+    except Invalid as invalid:
+        faults = "".join(f"\n  {fault.path.lstrip('.')}: {fault.message}" for fault in invalid.faults)
+        raise ConfigError(f"{path} cannot be used:{faults}") from None
+    return config
+
+
+def _override(data: dict[str, Any], environ: Mapping[str, str]) -> None:
+    for variable in sorted(environ):
+        if not variable.startswith(ENV_PREFIX):
+            continue
+        keys = [key.lower() for key in variable.removeprefix(ENV_PREFIX).split("__")]
+        where: Any = data
+        into: Any = Config
+        for n, key in enumerate(keys):
+            last = n == len(keys) - 1
+            if isinstance(where, list):
+                if not key.isdigit() or int(key) > len(where):
+                    raise Invalid([Fault(variable, f"there are {len(where)} members; number them from 0.")])
+                if int(key) == len(where):
+                    where.append({})
+                where, into = where[int(key)], _member(into)
+                continue
+            into = _field_type(into, key)
+            if last:
+                where[key] = _from_text(environ[variable], into)
+            else:
+                where = where.setdefault(key, [] if _is_list(into) else {})
+
+
+def _field_type(into: Any, name: str) -> Any:
+    for option in (into, *get_args(into)):
+        if isinstance(option, type) and issubclass(option, msgspec.Struct):
+            return next((f.type for f in msgspec.structs.fields(option) if f.name == name), Any)
+    return Any
+
+
+def _plain(into: Any) -> Any:
+    return into.__origin__ if hasattr(into, "__metadata__") else into
+
+
+def _is_list(into: Any) -> bool:
+    return get_origin(_plain(into)) is tuple
+
+
+def _member(into: Any) -> Any:
+    args = get_args(_plain(into))
+    return args[0] if args else Any
+
+
+def _is_text(into: Any) -> bool:
+    into = _plain(into)
+    if get_origin(into) in (Union, types.UnionType):
+        return any(_is_text(arg) for arg in get_args(into))
+    return into is str or get_origin(into) is Literal
+
+
+def _from_text(text: str, into: Any) -> Any:
+    """A variable's text as the type it is meant for: itself for text, else read as a TOML value."""
+    if _is_text(into):
+        return text
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _with_secrets(config: Config) -> Config:
+    faults: list[Fault] = []
+    pbx = tuple(
+        replace(p, password=_secret(config, p.password, p.password_file, f"pbx[{n}].password", faults))
+        for n, p in enumerate(config.pbx)
+    )
+    notify, ledger = config.notify, config.ledger
+    secret = _secret(config, notify.secret, notify.secret_file, "notify.secret", faults)
+    key = _secret(config, ledger.key, ledger.key_file, "ledger.key", faults)
+    if faults:
+        raise Invalid(faults)
+    return replace(config, pbx=pbx, notify=replace(notify, secret=secret), ledger=replace(ledger, key=key))
+
+
+def _secret(
+    config: Config, value: str | None, file: str | None, name: str, faults: list[Fault]
+) -> str | None:
+    if file is None:
+        return value
+    if value is not None:
+        faults.append(Fault(name, f"given twice: keep either `{name}` or `{name}_file`."))
+        return None
+    try:
+        return config.path(file).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not text"
+        faults.append(Fault(f"{name}_file", f"{config.path(file)} cannot be read: {why}."))
+        return None
+
+
+def _check(config: Config) -> None:
+    faults: list[Fault] = []
+    for n, pbx in enumerate(config.pbx):
+        at = f"pbx[{n}]"
+        if pbx.kind != "asterisk":
+            faults.append(
+                Fault(f"{at}.kind", f"`{pbx.kind}` is not supported by this version; only `asterisk` is.")
+            )
+        if pbx.name in {other.name for other in config.pbx[:n]}:
+            faults.append(Fault(f"{at}.name", f"`{pbx.name}` is taken by another [[pbx]]."))
+        if pbx.dial.count("{number}") + pbx.dial.count("{e164}") != 1:
+            faults.append(Fault(f"{at}.dial", "must hold {number} or {e164} once: PJSIP/{number}@carrier."))
+        if not _is_http(pbx.url):
+            faults.append(
+                Fault(f"{at}.url", "must be an http or https address such as http://127.0.0.1:8088/ari.")
+            )
+        if pbx.password is None:
+            faults.append(Fault(f"{at}.password", "required; better as password_file."))
+    if config.ledger.url.startswith(("postgresql:", "postgres:")):
+        faults.append(Fault("ledger.url", "PostgreSQL is not supported by this version; use sqlite:///FILE."))
+    elif not config.ledger.url.removeprefix("sqlite:///") or not config.ledger.url.startswith("sqlite:///"):
+        faults.append(
+            Fault("ledger.url", "must name a file: sqlite:///ledger.db, or four slashes and a full path.")
+        )
+    if config.notify.url is not None and not _is_http(config.notify.url):
+        faults.append(Fault("notify.url", "must be an http or https address."))
+    if config.notify.url is not None and config.notify.secret is None and not config.notify.secrets:
+        faults.append(Fault("notify.secret", "required with notify.url: notifications are always signed."))
+    for n, network in enumerate(config.notify.allow_networks):
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            faults.append(Fault(f"notify.allow_networks[{n}]", "not a network such as 10.0.0.0/8."))
+    if faults:
+        raise Invalid(faults)
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
