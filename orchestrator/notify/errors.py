@@ -1,0 +1,33 @@
+"""Errors of the notify room.
+
+NotifyError
+├── SettingsError    a setting is out of its range
+├── SecretError      a webhook secret cannot be used; the message never shows it
+├── AddressError     a URL cannot be a webhook address, whoever asks
+└── AddressRefused   the address that a name led to is not allowed (an OSError: raised while connecting)
+"""
+
+import errno
+
+
+class NotifyError(Exception):
+    """Something about notifications. The message says what, to what, and the mend."""
+
+
+class SettingsError(NotifyError, ValueError):
+    """A setting of the notify section is out of its range."""
+
+
+class SecretError(NotifyError, ValueError):
+    """A webhook secret is malformed, too short or too long."""
+
+
+class AddressError(NotifyError, ValueError):
+    """A URL that can never be a webhook address."""
+
+
+class AddressRefused(NotifyError, OSError):  # noqa: N818 - an outcome, like ConnectionRefused
+    """A receiver's name led to an address that is not allowed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(errno.EACCES, message)
