@@ -26,7 +26,7 @@ class AddressError(NotifyError, ValueError):
     """A URL that can never be a webhook address."""
 
 
-class AddressRefused(NotifyError, OSError):  # noqa: N818 - an outcome, like ConnectionRefused
+class AddressRefused(NotifyError, OSError):
     """A receiver's name led to an address that is not allowed."""
 
     def __init__(self, message: str) -> None:

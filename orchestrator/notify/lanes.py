@@ -105,7 +105,7 @@ class Lanes:
         key = self._origin_of(head.url)
         origin = self._origins.get(key)
         if origin is None:
-            origin = self._origins[key] = Origin(key, troubled=head.attempts > 0)
+            origin = self._origins[key] = self._turns.origin(key, retrying=head.attempts > 0)
         return origin
 
     def _append(self, lane: Lane, delivery: Delivery) -> None:
@@ -183,6 +183,7 @@ class Lanes:
         lane.rest = 0
         self.queued -= len(lane.queue)
         self._unbook(lane, len(lane.queue))
+        lane.queue.clear()  # a timer may go on holding the lane for a while
 
     def wake(self, now: float) -> None:
         """End the rests that are over."""

@@ -92,7 +92,9 @@ def decide(attempts: int, age: float, response: Response, now: float, random: Ra
             wait = min(max(wait, RETRY_AFTER_FLOOR), RETRY_AFTER_CEILING)
             return RetryAt(now + wait, attempts, f"the receiver answered {status} with Retry-After")
     if 300 <= status < 400:
-        return _later(attempts + 1, f"the receiver answered {status}; redirects are not followed", now, random)
+        return _later(
+            attempts + 1, f"the receiver answered {status}; redirects are not followed", now, random
+        )
     return _later(attempts + 1, f"the receiver answered {status}", now, random)
 
 
