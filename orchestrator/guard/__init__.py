@@ -1,0 +1,1 @@
+"""Who may be called, and what must stay secret."""

@@ -1,0 +1,213 @@
+"""One thread that owns the connection, and one transaction for all that came within a few milliseconds.
+
+A function given to `post` or `call` is a part of a transaction: it is called with the connection, in the
+order given, on the thread. Whoever needs durability awaits `call`; it returns after the commit.
+
+A full disk or a lock held by another process stops nothing but the commit: the whole group is rolled back
+and tried again until it goes through, so what was posted is never lost while the process lives. A function
+that fails for another reason is undone alone (savepoint) and its caller told.
+"""
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import structlog
+
+from orchestrator.ledger.errors import LedgerClosed
+
+T = TypeVar("T")
+Operation = Callable[[sqlite3.Connection], T]
+
+RETRY_EVERY: Final = 0.25
+"""Seconds between two tries to commit while the disk is full or the database locked."""
+
+_PASSING: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+    }
+)
+"""Primary result codes of faults that time or an operator mends."""
+
+_log = structlog.get_logger(__name__)
+
+
+class _Part:
+    """One operation, whoever waits for it, and whoever wants its result after the commit."""
+
+    __slots__ = ("error", "future", "operation", "result", "then")
+
+    def __init__(
+        self,
+        operation: Operation[Any],
+        future: asyncio.Future[Any] | None,
+        then: Callable[[Any], None] | None,
+    ) -> None:
+        self.operation = operation
+        self.future = future
+        self.then = then
+        self.result: Any = None
+        self.error: Exception | None = None
+
+
+class GroupCommit:
+    """Gathers operations over `interval` seconds and commits them together on a thread of its own."""
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection], interval: float) -> None:
+        self._connect = connect
+        self._interval = interval
+        self._loop = asyncio.get_running_loop()
+        self._gathered: list[_Part] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._groups: queue.SimpleQueue[list[_Part] | None] = queue.SimpleQueue()
+        self._waiting = 0
+        self._closed = False
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.fault: str | None = None
+        """Why nothing can be committed now; None while all is well."""
+        self.broken: asyncio.Future[None] = self._loop.create_future()
+        """Fails when a posted operation failed by a fault of ours; the worker must not go on."""
+
+    @property
+    def waiting(self) -> int:
+        """How many operations are not committed yet."""
+        return self._waiting
+
+    async def open(self) -> None:
+        """Open the connection on its thread. Raises whatever `connect` raises."""
+        opened: asyncio.Future[None] = self._loop.create_future()
+        self._thread = threading.Thread(target=self._run, args=(opened,), name="ledger", daemon=True)
+        self._thread.start()
+        await opened
+
+    def post(self, operation: Operation[T], then: Callable[[T], None] | None = None) -> None:
+        """Have `operation` committed with the next group; `then` gets its result, on the loop, afterwards."""
+        self._add(_Part(operation, None, then))
+
+    async def call(self, operation: Operation[T]) -> T:
+        """Have `operation` committed with the next group, and wait for that."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._add(_Part(operation, future, None))
+        return await future
+
+    async def close(self) -> None:
+        """Commit what was handed over, and close. A ledger that cannot commit is left to the next start."""
+        if self._closed:
+            return
+        self._flush()
+        self._closed = True
+        self._closing.set()
+        self._groups.put(None)
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+        if not self.broken.done():
+            self.broken.cancel()
+
+    def _add(self, part: _Part) -> None:
+        if self._closed:
+            raise LedgerClosed("the ledger is closed; nothing was stored")
+        self._gathered.append(part)
+        self._waiting += 1
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._interval, self._flush)
+
+    def _flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._gathered:
+            self._groups.put(self._gathered)
+            self._gathered = []
+
+    # On the loop, after a commit.
+
+    def _deliver(self, group: list[_Part]) -> None:
+        self._waiting -= len(group)
+        for part in group:
+            if part.future is not None:
+                if part.future.done():
+                    continue
+                if part.error is not None:
+                    part.future.set_exception(part.error)
+                else:
+                    part.future.set_result(part.result)
+            elif part.error is not None:
+                if not self.broken.done():
+                    self.broken.set_exception(part.error)
+            elif part.then is not None:
+                part.then(part.result)
+
+    def _opened(self, opened: asyncio.Future[None], error: Exception | None) -> None:
+        if opened.done():
+            return
+        if error is None:
+            opened.set_result(None)
+        else:
+            opened.set_exception(error)
+
+    # On the thread.
+
+    def _run(self, opened: asyncio.Future[None]) -> None:
+        try:
+            db = self._connect()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to whoever awaits `open`
+            self._loop.call_soon_threadsafe(self._opened, opened, error)
+            return
+        self._loop.call_soon_threadsafe(self._opened, opened, None)
+        with contextlib.closing(db):
+            while (group := self._groups.get()) is not None:
+                if self._commit_until_done(db, group):
+                    # A loop that is gone has nobody left to tell.
+                    with contextlib.suppress(RuntimeError):
+                        self._loop.call_soon_threadsafe(self._deliver, group)
+
+    def _commit_until_done(self, db: sqlite3.Connection, group: list[_Part]) -> bool:
+        while True:
+            try:
+                self._commit(db, group)
+            except sqlite3.OperationalError as error:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                if self.fault is None:
+                    _log.error("ledger_stuck", error=str(error), mend="free disk space, or end what locks it")
+                self.fault = str(error)
+                if self._closing.wait(RETRY_EVERY):
+                    _log.error("ledger_gave_up", lost=len(group), error=str(error))
+                    return False
+            else:
+                if self.fault is not None:
+                    _log.info("ledger_goes_on")
+                self.fault = None
+                return True
+
+    def _commit(self, db: sqlite3.Connection, group: list[_Part]) -> None:
+        db.execute("BEGIN IMMEDIATE")
+        for part in group:
+            part.error = None
+            db.execute("SAVEPOINT part")
+            try:
+                part.result = part.operation(db)
+            except Exception as error:
+                if isinstance(error, sqlite3.Error) and is_passing(error):
+                    raise
+                db.execute("ROLLBACK TO part")
+                part.error = error
+            db.execute("RELEASE part")
+        db.execute("COMMIT")
+
+
+def is_passing(error: sqlite3.Error) -> bool:
+    """Whether time or an operator mends it: a full disk, a lock."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return code is not None and (code & 0xFF) in _PASSING

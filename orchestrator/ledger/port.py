@@ -1,0 +1,123 @@
+"""The ledger's protocol: what any store must promise. Whoever awaits has it durable when it returns."""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
+
+from orchestrator.ledger.records import (
+    CallEnd,
+    Claimed,
+    DeadLetter,
+    Entry,
+    Followed,
+    JobRow,
+    NewJob,
+    OpenCall,
+    Outgoing,
+    Submitted,
+    Summary,
+    Verdict,
+)
+from orchestrator.notify.delivery import Delivery, Outbox
+
+
+class Ledger(Outbox, Protocol):
+    """Jobs, calls, journal and outbox, durably."""
+
+    on_deliveries: Callable[[Sequence[Delivery]], None]
+    """Called after a commit with the notifications that it made."""
+
+    @property
+    def waiting(self) -> int:
+        """Writes not yet committed."""
+        ...
+
+    @property
+    def fault(self) -> str | None:
+        """Why nothing can be committed now, or None."""
+        ...
+
+    async def broken(self) -> None:
+        """Wait until the ledger fails for good; raises the reason."""
+        ...
+
+    async def close(self) -> None:
+        """Commit what was handed over, and close."""
+        ...
+
+    async def submit(self, jobs: Sequence[NewJob]) -> list[Submitted]:
+        """Store new jobs; say which were known."""
+        ...
+
+    async def claim(
+        self, pbx: str, caller_ids: Sequence[str], now: float, limit: int, only: str | None = None
+    ) -> Claimed:
+        """Take due jobs for dialling: each intent to dial is durable when this returns."""
+        ...
+
+    def record(
+        self, job_id: str, call_id: str, entry: Entry, outgoing: Sequence[Outgoing], end: CallEnd | None
+    ) -> None:
+        """One step of a call, as one transaction. Does not wait."""
+        ...
+
+    def undial(self, job_id: str, call_id: str, at: float) -> None:
+        """Give back an attempt that never left; the job is due again at `at`. Does not wait."""
+        ...
+
+    async def end_queued(
+        self, job_id: str, verdict: Verdict, build: Callable[[JobRow], Outgoing | None]
+    ) -> None:
+        """End a job that has no call, with the notification that `build` makes; nothing if it has one."""
+        ...
+
+    async def overdue(self, now: float, limit: int) -> list[JobRow]:
+        """Queued jobs that have expired or were cancelled."""
+        ...
+
+    async def next_expiry(self) -> float | None:
+        """When the next queued job expires."""
+        ...
+
+    async def cancelled_active(self) -> list[str]:
+        """Jobs in a call that somebody cancelled."""
+        ...
+
+    async def request_cancel(self, job_id: str) -> JobRow | None:
+        """Ask for a job's end. The job as it was, None when there is none."""
+        ...
+
+    async def open_calls(self) -> list[OpenCall]:
+        """Every call without an end, with its journal."""
+        ...
+
+    async def changed(self) -> bool:
+        """Whether another process has written since this was last asked."""
+        ...
+
+    async def batch_cdrs(self, limit: int, build: Callable[[list[bytes]], Outgoing]) -> int:
+        """Make one notification of call records not sent yet; how many records went in."""
+        ...
+
+    async def follow(self, job_id: str) -> Followed | None:
+        """A job with its calls' journals."""
+        ...
+
+    async def summary(self, job_id: str) -> Summary | None:
+        """All that can be told of a job."""
+        ...
+
+    async def counts(self) -> dict[str, int]:
+        """How much is queued, active, pending and dead."""
+        ...
+
+    async def dead_letters(self, limit: int) -> list[DeadLetter]:
+        """Notifications that were given up."""
+        ...
+
+    async def replay_dead(self, job_ids: Collection[str], now: float) -> int:
+        """Make dead letters pending again, those of `job_ids` or all."""
+        ...
+
+    async def forget(self, before: float, limit: int) -> int:
+        """Delete jobs that ended before `before`."""
+        ...

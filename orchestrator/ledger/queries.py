@@ -1,0 +1,258 @@
+"""The ledger's SQL: each function is a part of one transaction, and can be run again."""
+
+import sqlite3
+import uuid
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from orchestrator.call import events as ev
+from orchestrator.call.events import CallEvent
+from orchestrator.ledger.records import (
+    CallEnd,
+    Claim,
+    Claimed,
+    Entry,
+    JobRow,
+    JobState,
+    NewJob,
+    OpenCall,
+    Outgoing,
+    Requeue,
+    Submitted,
+    Verdict,
+)
+from orchestrator.ledger.outbox import enqueue
+from orchestrator.notify.delivery import Delivery
+
+_CALLS = uuid.UUID("0d8f7f0e-4f7c-4f0b-9d61-3c1f1d0a7e55")
+
+_JOB = (
+    "id, state, body, created_at, next_at, expires_at, attempts, sequence, cancel, outcome, reason, ended_at"
+)
+
+_encode = msgspec.json.Encoder().encode
+_decode_event: msgspec.json.Decoder[CallEvent] = msgspec.json.Decoder(CallEvent)
+
+
+class DialPlan(msgspec.Struct, frozen=True):
+    """What the ledger needs of a job's body to write the intent to dial."""
+
+    to: str
+    ring_timeout: float
+    max_duration: float
+    plays: int
+    play_seconds: int
+
+
+_decode_plan = msgspec.json.Decoder(DialPlan).decode
+
+
+def call_id(job_id: str, attempt: int) -> str:
+    """The id of a job's attempt, and of its channel: the same attempt always has the same."""
+    return str(uuid.uuid5(_CALLS, f"{job_id}/{attempt}"))
+
+
+def job_row(row: Sequence[object]) -> JobRow:
+    """A row of `_JOB` columns as a record."""
+    return msgspec.convert(dict(zip(_JOB.split(", "), row, strict=True)), JobRow, strict=False)
+
+
+def get_job(db: sqlite3.Connection, job_id: str) -> JobRow | None:
+    row = db.execute(f"SELECT {_JOB} FROM jobs WHERE id = ?", (job_id,)).fetchone()  # noqa: S608
+    return None if row is None else job_row(row)
+
+
+# ── jobs ──
+
+
+def submit(db: sqlite3.Connection, job: NewJob) -> Submitted:
+    known = db.execute("SELECT fingerprint FROM jobs WHERE id = ?", (job.id,)).fetchone()
+    if known is not None:
+        return "same" if known[0] == job.fingerprint else "conflict"
+    db.execute(
+        "INSERT INTO jobs (id, state, fingerprint, sealed, body, priority, caller_id, created_at, next_at,"
+        " expires_at) VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            job.id,
+            job.fingerprint,
+            job.sealed,
+            job.body,
+            job.priority,
+            job.caller_id,
+            job.created_at,
+            job.not_before,
+            job.expires_at,
+        ),
+    )
+    return "new"
+
+
+def claim(
+    db: sqlite3.Connection,
+    pbx: str,
+    caller_ids: Sequence[str],
+    now: float,
+    limit: int,
+    only: str | None = None,
+) -> Claimed:
+    """Take up to `limit` due jobs for `pbx`, the highest priority and the longest due first.
+
+    Each intent to dial is in the journal when this commits. `only` restricts it to one job.
+    """
+    marks = ",".join("?" * len(caller_ids))
+    one = () if only is None else (only,)
+    query = (
+        f"SELECT {_JOB}, sealed, caller_id FROM jobs WHERE state = 'queued' AND priority = ?"  # noqa: S608
+        " AND next_at <= ? AND expires_at > ? AND cancel = 0"
+        f" AND (caller_id IS NULL OR caller_id IN ({marks})) {'AND id = ?' if one else ''}"
+        " ORDER BY next_at LIMIT ?"
+    )
+    claims: list[Claim] = []
+    for priority in range(9, -1, -1):
+        if len(claims) == limit:
+            break
+        rows = db.execute(query, (priority, now, now, *caller_ids, *one, limit - len(claims))).fetchall()
+        claims += [_claim(db, row, pbx, caller_ids, now) for row in rows]
+    next_at = db.execute("SELECT min(next_at) FROM jobs WHERE state = 'queued'").fetchone()[0]
+    return Claimed(tuple(claims), next_at)
+
+
+def _claim(
+    db: sqlite3.Connection, row: Sequence[object], pbx: str, caller_ids: Sequence[str], now: float
+) -> Claim:
+    *columns, sealed, caller_id = row
+    job = job_row(columns)
+    attempt = job.attempts + 1
+    plan = _decode_plan(job.body)
+    planned = ev.Planned(
+        pbx=pbx,
+        number=plan.to,
+        plays=plan.plays,
+        play_seconds=plan.play_seconds,
+        ring_timeout=plan.ring_timeout,
+        max_duration=plan.max_duration,
+        caller_id=str(caller_id) if caller_id else (caller_ids[0] if caller_ids else None),
+    )
+    call = call_id(job.id, attempt)
+    db.execute("UPDATE jobs SET state = 'active', attempts = ? WHERE id = ?", (attempt, job.id))
+    db.execute(
+        "INSERT INTO calls (id, job_id, attempt, pbx) VALUES (?, ?, ?, ?)", (call, job.id, attempt, pbx)
+    )
+    journal(db, call, [Entry(1, now, planned)])
+    assert isinstance(sealed, bytes)  # noqa: S101 - a queued job is always sealed
+    return Claim(job=job, call_id=call, attempt=attempt, sealed=sealed, planned=planned, at=now)
+
+
+def undial(db: sqlite3.Connection, job_id: str, call: str, at: float) -> None:
+    """Give an attempt back whose originate never left: nobody was rung, so it leaves no trace."""
+    if db.execute("DELETE FROM calls WHERE id = ? AND ended_at IS NULL", (call,)).rowcount:
+        db.execute("DELETE FROM journal WHERE call_id = ?", (call,))
+        db.execute(
+            "UPDATE jobs SET state = 'queued', attempts = attempts - 1, next_at = ? WHERE id = ?",
+            (at, job_id),
+        )
+
+
+def end_queued(
+    db: sqlite3.Connection, job_id: str, verdict: Verdict, build: Callable[[JobRow], Outgoing | None]
+) -> list[Delivery]:
+    """End a job that has no call. A job that was claimed or ended meanwhile stays as it is."""
+    job = get_job(db, job_id)
+    if job is None or job.state is not JobState.QUEUED:
+        return []
+    _end_job(db, job_id, verdict)
+    outgoing = build(job)
+    if outgoing is None:
+        return []
+    return enqueue(db, job_id, [outgoing])
+
+
+def _end_job(db: sqlite3.Connection, job_id: str, verdict: Verdict) -> None:
+    db.execute(
+        "UPDATE jobs SET state = 'ended', outcome = ?, reason = ?, ended_at = ?, sealed = NULL WHERE id = ?",
+        (verdict.outcome, verdict.reason, verdict.at, job_id),
+    )
+
+
+def overdue(db: sqlite3.Connection, now: float, limit: int) -> list[JobRow]:
+    """Queued jobs that have expired or that somebody cancelled."""
+    rows = db.execute(
+        f"SELECT {_JOB} FROM jobs WHERE state = 'queued' AND expires_at <= ?"  # noqa: S608
+        f" UNION SELECT {_JOB} FROM jobs WHERE cancel = 1 AND state = 'queued' LIMIT ?",
+        (now, limit),
+    )
+    return [job_row(row) for row in rows]
+
+
+def next_expiry(db: sqlite3.Connection) -> float | None:
+    found: float | None = db.execute("SELECT min(expires_at) FROM jobs WHERE state = 'queued'").fetchone()[0]
+    return found
+
+
+def cancelled_active(db: sqlite3.Connection) -> list[str]:
+    """Jobs in a call that somebody cancelled."""
+    return [row[0] for row in db.execute("SELECT id FROM jobs WHERE cancel = 1 AND state = 'active'")]
+
+
+def request_cancel(db: sqlite3.Connection, job_id: str) -> JobRow | None:
+    """Mark a job as cancelled; whoever runs it acts on that. The job as it was, None when there is none."""
+    job = get_job(db, job_id)
+    if job is not None and job.state is not JobState.ENDED:
+        db.execute("UPDATE jobs SET cancel = 1 WHERE id = ?", (job_id,))
+    return job
+
+
+# ── calls ──
+
+
+def journal(db: sqlite3.Connection, call: str, entries: Sequence[Entry]) -> None:
+    db.executemany(
+        "INSERT OR IGNORE INTO journal (call_id, n, at, event) VALUES (?, ?, ?, ?)",
+        [(call, entry.n, entry.at, _encode(entry.event)) for entry in entries],
+    )
+
+
+def record(
+    db: sqlite3.Connection,
+    job_id: str,
+    call: str,
+    entry: Entry,
+    outgoing: Sequence[Outgoing],
+    end: CallEnd | None,
+) -> list[Delivery]:
+    """One step of a call: its journal line, its notifications and, at its end, the CDR and the job's fate."""
+    journal(db, call, [entry])
+    if end is not None:
+        done = db.execute(
+            "UPDATE calls SET ended_at = ?, cdr = ? WHERE id = ? AND ended_at IS NULL",
+            (end.ended_at, end.cdr, call),
+        )
+        if done.rowcount == 0:  # ended already: the verdict stands, and is told once
+            return []
+        match end.then:
+            case Requeue(at):
+                db.execute("UPDATE jobs SET state = 'queued', next_at = ? WHERE id = ?", (at, job_id))
+            case Verdict() as verdict:
+                _end_job(db, job_id, verdict)
+    return enqueue(db, job_id, outgoing)
+
+
+def open_calls(db: sqlite3.Connection) -> list[OpenCall]:
+    """Every call without an end, with its journal."""
+    found = db.execute("SELECT id, job_id, attempt FROM calls WHERE ended_at IS NULL").fetchall()
+    calls = []
+    for call, job_id, attempt in found:
+        job = get_job(db, job_id)
+        sealed = db.execute("SELECT sealed FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        if job is None or sealed[0] is None:
+            continue
+        calls.append(
+            OpenCall(job=job, call_id=call, attempt=attempt, sealed=sealed[0], journal=read_journal(db, call))
+        )
+    return calls
+
+
+def read_journal(db: sqlite3.Connection, call: str) -> tuple[Entry, ...]:
+    rows = db.execute("SELECT n, at, event FROM journal WHERE call_id = ? ORDER BY n", (call,))
+    return tuple(Entry(n, at, _decode_event.decode(event)) for n, at, event in rows)

@@ -1,0 +1,102 @@
+"""The SQLite schema, as steps from one version to the next. A step, once released, is never changed."""
+
+import sqlite3
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE jobs (
+        id TEXT PRIMARY KEY,
+        state TEXT NOT NULL,
+        fingerprint BLOB NOT NULL,
+        sealed BLOB,
+        body BLOB NOT NULL,
+        priority INTEGER NOT NULL,
+        caller_id TEXT,
+        created_at REAL NOT NULL,
+        next_at REAL NOT NULL,
+        expires_at REAL NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        sequence INTEGER NOT NULL DEFAULT 0,
+        cancel INTEGER NOT NULL DEFAULT 0,
+        outcome TEXT,
+        reason TEXT,
+        ended_at REAL
+    );
+    CREATE INDEX jobs_queue ON jobs (priority, next_at) WHERE state = 'queued';
+    CREATE INDEX jobs_next ON jobs (next_at) WHERE state = 'queued';
+    CREATE INDEX jobs_expiry ON jobs (expires_at) WHERE state = 'queued';
+    CREATE INDEX jobs_cancel ON jobs (state) WHERE cancel = 1 AND state <> 'ended';
+    CREATE INDEX jobs_ended ON jobs (ended_at) WHERE state = 'ended';
+
+    CREATE TABLE calls (
+        id TEXT PRIMARY KEY,
+        job_id TEXT NOT NULL,
+        attempt INTEGER NOT NULL,
+        pbx TEXT NOT NULL,
+        ended_at REAL,
+        cdr BLOB,
+        cdr_sent INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX calls_job ON calls (job_id);
+    CREATE INDEX calls_open ON calls (job_id) WHERE ended_at IS NULL;
+    CREATE INDEX calls_cdr ON calls (ended_at) WHERE cdr_sent = 0 AND cdr IS NOT NULL;
+
+    CREATE TABLE journal (
+        call_id TEXT NOT NULL,
+        n INTEGER NOT NULL,
+        at REAL NOT NULL,
+        event BLOB NOT NULL,
+        PRIMARY KEY (call_id, n)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE outbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        event_id TEXT NOT NULL,
+        lane TEXT NOT NULL,
+        sequence INTEGER NOT NULL,
+        url TEXT NOT NULL,
+        type TEXT NOT NULL,
+        body BLOB NOT NULL,
+        state TEXT NOT NULL DEFAULT 'pending',
+        attempts INTEGER NOT NULL DEFAULT 0,
+        created_at REAL NOT NULL,
+        next_at REAL NOT NULL,
+        error TEXT NOT NULL DEFAULT ''
+    );
+    CREATE INDEX outbox_lane ON outbox (lane, sequence);
+    CREATE INDEX outbox_pending ON outbox (next_at) WHERE state = 'pending';
+    CREATE INDEX outbox_dead ON outbox (id) WHERE state = 'dead';
+    """,
+)
+
+
+class SchemaError(Exception):
+    """The file is no ledger, or one of a newer version."""
+
+
+def migrate(db: sqlite3.Connection, path: str) -> None:
+    """Bring the schema up to this version, each step in one transaction.
+
+    Raises `SchemaError` for a ledger written by a newer version.
+    """
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(MIGRATIONS):
+        raise SchemaError(
+            f"{path} was written by a newer version (schema {version}, this one knows {len(MIGRATIONS)}); "
+            "install that version, or use another file"
+        )
+    if version == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise SchemaError(f"{path} is a database, but no ledger; name another file")
+    for n in range(version, len(MIGRATIONS)):
+        # Another process may be migrating: the version is read again under the write lock.
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            if int(db.execute("PRAGMA user_version").fetchone()[0]) == n:
+                for statement in MIGRATIONS[n].split(";"):
+                    if statement.strip():
+                        db.execute(statement)
+                db.execute(f"PRAGMA user_version = {n + 1}")
+            db.execute("COMMIT")
+        except sqlite3.Error:
+            db.execute("ROLLBACK")
+            raise

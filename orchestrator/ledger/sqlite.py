@@ -1,0 +1,224 @@
+"""The embedded ledger: SQLite in WAL mode, every commit on disk before it counts.
+
+One worker at a time: it holds a lock on `<ledger>.lock`, which the kernel lets go when it dies. Other
+processes (the command line) may read and submit beside it; SQLite sees to that.
+"""
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from orchestrator.ledger import outbox, queries, views
+from orchestrator.ledger.errors import LedgerUnusable
+from orchestrator.ledger.groupcommit import GroupCommit
+from orchestrator.ledger.records import (
+    CallEnd,
+    Claimed,
+    DeadLetter,
+    Entry,
+    Followed,
+    JobRow,
+    NewJob,
+    OpenCall,
+    Outgoing,
+    Submitted,
+    Summary,
+    Verdict,
+)
+from orchestrator.ledger.schema import SchemaError, migrate
+from orchestrator.notify.delivery import Delivery
+
+BUSY_TIMEOUT = 5.0
+"""Seconds that SQLite itself waits for another process's lock before it says so."""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the file, make or migrate its schema.
+
+    Raises `LedgerUnusable`.
+    """
+    try:
+        # Codes are sealed, but numbers are not: nobody else's business.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        db = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+    except (OSError, sqlite3.Error) as error:
+        raise LedgerUnusable(
+            f"ledger {path} cannot be opened: {error}. Check the folder and its owner."
+        ) from None
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA secure_delete = ON")
+        db.execute("PRAGMA temp_store = MEMORY")
+        migrate(db, str(path))
+    except SchemaError as error:
+        db.close()
+        raise LedgerUnusable(str(error)) from None
+    except sqlite3.Error as error:
+        db.close()
+        raise LedgerUnusable(f"ledger {path} cannot be used: {error}.") from None
+    return db
+
+
+class WorkerLock:
+    """The right to be the ledger's one worker."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    @classmethod
+    def take(cls, ledger: Path) -> "WorkerLock | None":
+        """The lock, or None while another worker has it."""
+        path = ledger.with_name(ledger.name + ".lock")
+        try:
+            file = path.open("a+", encoding="ascii")
+        except OSError as error:
+            raise LedgerUnusable(f"{path} cannot be opened: {error.strerror}.") from None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return None
+        return cls(file)
+
+    def release(self) -> None:
+        """Let another worker have it."""
+        self._file.close()
+
+
+class SqliteLedger:
+    """Keeps the protocol `Ledger`. Made by `open`, which must run on the loop that will use it."""
+
+    def __init__(self, commits: GroupCommit) -> None:
+        self._commits = commits
+        self._data_version = -1
+        self.on_deliveries: Callable[[Sequence[Delivery]], None] = lambda deliveries: None
+
+    @classmethod
+    async def open(cls, path: Path, commit_interval: float = 0.0) -> "SqliteLedger":
+        """Open or make the ledger.
+
+        Raises `LedgerUnusable`.
+        """
+        commits = GroupCommit(lambda: connect(path), commit_interval)
+        await commits.open()
+        return cls(commits)
+
+    @property
+    def waiting(self) -> int:
+        return self._commits.waiting
+
+    @property
+    def fault(self) -> str | None:
+        return self._commits.fault
+
+    async def broken(self) -> None:
+        await asyncio.shield(self._commits.broken)
+
+    async def close(self) -> None:
+        await self._commits.close()
+
+    def _announce(self, deliveries: Sequence[Delivery]) -> None:
+        if deliveries:
+            self.on_deliveries(deliveries)
+
+    # Jobs.
+
+    async def submit(self, jobs: Sequence[NewJob]) -> list[Submitted]:
+        return await self._commits.call(lambda db: [queries.submit(db, job) for job in jobs])
+
+    async def claim(
+        self, pbx: str, caller_ids: Sequence[str], now: float, limit: int, only: str | None = None
+    ) -> Claimed:
+        return await self._commits.call(lambda db: queries.claim(db, pbx, caller_ids, now, limit, only))
+
+    async def end_queued(
+        self, job_id: str, verdict: Verdict, build: Callable[[JobRow], Outgoing | None]
+    ) -> None:
+        self._announce(await self._commits.call(lambda db: queries.end_queued(db, job_id, verdict, build)))
+
+    async def overdue(self, now: float, limit: int) -> list[JobRow]:
+        return await self._commits.call(lambda db: queries.overdue(db, now, limit))
+
+    async def next_expiry(self) -> float | None:
+        return await self._commits.call(queries.next_expiry)
+
+    async def cancelled_active(self) -> list[str]:
+        return await self._commits.call(queries.cancelled_active)
+
+    async def request_cancel(self, job_id: str) -> JobRow | None:
+        return await self._commits.call(lambda db: queries.request_cancel(db, job_id))
+
+    # Calls.
+
+    def record(
+        self, job_id: str, call_id: str, entry: Entry, outgoing: Sequence[Outgoing], end: CallEnd | None
+    ) -> None:
+        self._commits.post(
+            lambda db: queries.record(db, job_id, call_id, entry, outgoing, end), self._announce
+        )
+
+    def undial(self, job_id: str, call_id: str, at: float) -> None:
+        self._commits.post(lambda db: queries.undial(db, job_id, call_id, at))
+
+    async def open_calls(self) -> list[OpenCall]:
+        return await self._commits.call(queries.open_calls)
+
+    # Outbox.
+
+    async def due(self, now: float, limit: int, skip: Collection[str]) -> list[Delivery]:
+        return await self._commits.call(lambda db: outbox.due(db, now, limit, skip))
+
+    async def next_due(self, skip: Collection[str]) -> float | None:
+        return await self._commits.call(lambda db: outbox.next_due(db, skip))
+
+    def delivered(self, ids: Sequence[int]) -> None:
+        self._commits.post(lambda db: outbox.delivered(db, ids))
+
+    def retry(self, id: int, attempts: int, next_at: float, error: str) -> None:
+        self._commits.post(lambda db: outbox.retry(db, id, attempts, next_at, error))
+
+    def dead(self, id: int, attempts: int, error: str) -> None:
+        self._commits.post(lambda db: outbox.dead(db, id, attempts, error))
+
+    def stop_lane(self, lane: str, error: str) -> None:
+        self._commits.post(lambda db: outbox.stop_lane(db, lane, error))
+
+    async def batch_cdrs(self, limit: int, build: Callable[[list[bytes]], Outgoing]) -> int:
+        deliveries, count = await self._commits.call(lambda db: outbox.batch_cdrs(db, limit, build))
+        self._announce(deliveries)
+        return count
+
+    async def dead_letters(self, limit: int) -> list[DeadLetter]:
+        return await self._commits.call(lambda db: outbox.dead_letters(db, limit))
+
+    async def replay_dead(self, job_ids: Collection[str], now: float) -> int:
+        return await self._commits.call(lambda db: outbox.replay_dead(db, job_ids, now))
+
+    # People, and upkeep.
+
+    async def changed(self) -> bool:
+        version = await self._commits.call(_data_version)
+        changed, self._data_version = version != self._data_version, version
+        return changed
+
+    async def follow(self, job_id: str) -> Followed | None:
+        return await self._commits.call(lambda db: views.follow(db, job_id))
+
+    async def summary(self, job_id: str) -> Summary | None:
+        return await self._commits.call(lambda db: views.summary(db, job_id))
+
+    async def counts(self) -> dict[str, int]:
+        return await self._commits.call(views.counts)
+
+    async def forget(self, before: float, limit: int) -> int:
+        return await self._commits.call(lambda db: views.forget(db, before, limit))
+
+
+def _data_version(db: sqlite3.Connection) -> int:
+    """A number that changes when another connection commits (https://sqlite.org/pragma.html)."""
+    return int(db.execute("PRAGMA data_version").fetchone()[0])

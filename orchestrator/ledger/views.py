@@ -1,0 +1,73 @@
+"""What people ask of the ledger, and what keeps it small. Each function is a part of one transaction."""
+
+import sqlite3
+
+import msgspec
+
+from orchestrator.ledger.queries import get_job, read_journal
+from orchestrator.ledger.records import Followed, Summary
+
+
+def follow(db: sqlite3.Connection, job_id: str) -> Followed | None:
+    """The job and the journal of each of its calls; None when there is no such job."""
+    job = get_job(db, job_id)
+    if job is None:
+        return None
+    calls = db.execute(
+        "SELECT id, attempt FROM calls WHERE job_id = ? ORDER BY attempt", (job_id,)
+    ).fetchall()
+    return Followed(job=job, calls=tuple((call, attempt, read_journal(db, call)) for call, attempt in calls))
+
+
+def summary(db: sqlite3.Connection, job_id: str) -> Summary | None:
+    """The job, its call records and what became of its notifications; None when there is no such job."""
+    job = get_job(db, job_id)
+    if job is None:
+        return None
+    cdrs = db.execute(
+        "SELECT cdr FROM calls WHERE job_id = ? AND cdr IS NOT NULL ORDER BY attempt", (job_id,)
+    ).fetchall()
+    states = db.execute("SELECT state, count(*) FROM outbox WHERE lane = ? GROUP BY state", (job_id,))
+    return Summary(
+        job=job,
+        cdrs=tuple(msgspec.json.decode(row[0]) for row in cdrs),
+        notifications={state: count for state, count in states},
+    )
+
+
+def counts(db: sqlite3.Connection) -> dict[str, int]:
+    """How many jobs are queued and active, and how many notifications wait or were given up."""
+    found = {
+        f"jobs_{state}": int(count)
+        for state, count in db.execute(
+            "SELECT state, count(*) FROM jobs WHERE state <> 'ended' GROUP BY state"
+        )
+    }
+    for state in ("pending", "dead"):
+        found[f"outbox_{state}"] = int(
+            db.execute("SELECT count(*) FROM outbox WHERE state = ?", (state,)).fetchone()[0]
+        )
+    return found
+
+
+def forget(db: sqlite3.Connection, before: float, limit: int) -> int:
+    """Delete jobs that ended before `before` and whose notifications all have their fate. How many."""
+    jobs = [
+        row[0]
+        for row in db.execute(
+            "SELECT id FROM jobs WHERE state = 'ended' AND ended_at < ? AND NOT EXISTS"
+            " (SELECT 1 FROM outbox WHERE lane = jobs.id AND state = 'pending') LIMIT ?",
+            (before, limit),
+        )
+    ]
+    for job_id in jobs:
+        db.execute("DELETE FROM journal WHERE call_id IN (SELECT id FROM calls WHERE job_id = ?)", (job_id,))
+        db.execute("DELETE FROM calls WHERE job_id = ?", (job_id,))
+        db.execute("DELETE FROM outbox WHERE lane = ?", (job_id,))
+        db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
+    db.execute(
+        "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE type = 'cdr' AND state = 'delivered'"
+        " AND created_at < ? LIMIT ?)",
+        (before, limit),
+    )
+    return len(jobs)
