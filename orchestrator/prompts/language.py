@@ -1,0 +1,41 @@
+"""A language of the library, as it is once loaded and checked."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from orchestrator.prompts.phrases import PhraseTree
+from orchestrator.prompts.playlist import Item
+from orchestrator.prompts.templates import Templates
+
+
+class Sound(msgspec.Struct, frozen=True):
+    """A sound: full id, length in ms, its WAV, and the encodings that lie beside it (`ulaw`, `alaw`)."""
+
+    id: str
+    ms: int
+    wav: Path
+    encodings: tuple[str, ...]
+
+
+class Language(msgspec.Struct, frozen=True):
+    """What one language can say.
+
+    `digits` and `characters` map one character to the name of its sound, `phrases` a text to one; a name
+    is relative to the language's folder. `sounds` maps each name to its sound. The three last fields hold
+    the same, made ready for speaking.
+    """
+
+    tag: str
+    name: str
+    voice: str
+    licence: str
+    digits: Mapping[str, str]
+    characters: Mapping[str, str]
+    phrases: Mapping[str, str]
+    templates: Templates
+    sounds: Mapping[str, Sound]
+    spoken_digits: Mapping[str, Item]
+    spoken_characters: Mapping[str, Item]
+    spoken_phrases: PhraseTree
