@@ -1,4 +1,4 @@
-"""Reconciliation after a connection: what the PBX's list of channels says about the calls we believe in. Pure."""
+"""Reconciliation: what the PBX's list of channels says about the calls we believe in. Pure."""
 
 from collections.abc import Collection, Iterable
 
@@ -10,7 +10,7 @@ from orchestrator.pbx.ari.translate import Told, alive, in_app
 
 
 class Census(msgspec.Struct, frozen=True):
-    """`told` for the channels asked about; `strays` are our application's channels that nobody asked about."""
+    """`told` of the channels asked about; `strays` are channels of our application that were not."""
 
     told: tuple[Told, ...]
     strays: tuple[str, ...]
@@ -27,7 +27,7 @@ def take(
 
     `listed` is GET /channels, `subscribed` the channel_ids of GET /applications/{app} (which holds a channel
     from its originate on, where the dialplan's application is Stasis only once it is answered). `exempt` are
-    channels dialled over this very connection: their own events and answers tell about them.
+    channels being dialled meanwhile, which the list may hold or not: their own answers and events tell.
     """
     living = {snapshot.id: snapshot for snapshot in listed}
     told: list[Told] = []

@@ -8,6 +8,7 @@
 |          | other                         | Refused                                                     |
 | play     | 2xx                           | –                                                           |
 |          | other                         | PlayRefused                                                 |
+| stop     | any                           | – (the playback's own end tells)                            |
 | hang-up  | 2xx                           | –                                                           |
 |          | 404                           | HangupRefused(gone)                                         |
 |          | other                         | HangupRefused                                               |
@@ -38,7 +39,7 @@ from orchestrator.call.events import (
 from orchestrator.pbx.ari import wire
 from orchestrator.pbx.ari.translate import alive
 
-Kind = Literal["dial", "adopt", "play", "hangup", "ask"]
+Kind = Literal["dial", "adopt", "play", "stop", "hangup", "ask"]
 """`adopt` is our own question after a 409: does the channel of that originate live?"""
 
 _GATEWAY_GAVE_UP = (502, 504)
@@ -94,7 +95,7 @@ def of_ask(answer: Answer, app: str) -> CallEvent | None:
 
 
 def of_loss(kind: Kind, playback: str, stage: Stage, why: str) -> CallEvent | None:
-    """A request without an answer. A lost question has no event: reconciliation, or asking again, answers it."""
+    """A request without an answer. A lost question has no event: it is asked again, or reconciled."""
     match kind:
         case "dial":
             return OriginateLost(stage)
@@ -104,7 +105,7 @@ def of_loss(kind: Kind, playback: str, stage: Stage, why: str) -> CallEvent | No
             return PlayRefused(playback, 0, why)
         case "hangup":
             return HangupRefused(gone=False, reason=why)
-        case "ask":
+        case "stop" | "ask":
             return None
 
 

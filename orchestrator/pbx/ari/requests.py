@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from orchestrator.call.commands import Ask, Hangup
+from orchestrator.call.commands import Ask, Hangup, StopPlay
 from orchestrator.pbx.ari.settings import AriSettings
 from orchestrator.pbx.port import Dial, PlaySounds, Request
 
@@ -54,10 +54,12 @@ def build(request: Request, settings: AriSettings) -> RestCall:
             return _originate(request, settings)
         case PlaySounds():
             return _play(request, settings)
-        case Hangup(channel=channel):
-            return RestCall("DELETE", _channel(channel))
-        case Ask(channel=channel):
-            return RestCall("GET", _channel(channel))
+        case StopPlay():
+            return RestCall("DELETE", f"playbacks/{_id(request.playback, 'playback id')}")
+        case Hangup():
+            return RestCall("DELETE", _channel(request.channel))
+        case Ask():
+            return RestCall("GET", _channel(request.channel))
 
 
 def dial_string(template: str, number: str) -> str:

@@ -5,7 +5,7 @@ A request is entered here before its frame leaves, so an answer or event that ov
 
 import msgspec
 
-from orchestrator.call.commands import Ask, Hangup
+from orchestrator.call.commands import Ask, Hangup, StopPlay
 from orchestrator.call.events import CallEvent, Stage
 from orchestrator.pbx.ari import fates
 from orchestrator.pbx.ari.fates import Answer, Kind
@@ -15,7 +15,7 @@ from orchestrator.pbx.ari.translate import Told
 from orchestrator.pbx.port import Dial, PlaySounds, Request
 
 
-class Full(Exception):  # noqa: N818 - a state of the table, not a fault of anyone
+class Full(Exception):
     """More requests are under way than `max_inflight` allows."""
 
 
@@ -65,7 +65,7 @@ class RequestTable:
         return self._enter(kind, request.channel, playback, build(request, self._settings), now)
 
     def leave(self, number: int) -> bool:
-        """Note that the request is handed to the transport now. False: it is no longer wanted, do not send."""
+        """Note that the request is handed to the transport now. False: no longer wanted, do not send."""
         pending = self._pending.get(number)
         if pending is None:
             return False
@@ -124,6 +124,8 @@ class RequestTable:
                 return fates.of_adopt(answer, self._settings.app)
             case "play":
                 return (fates.of_play(answer, pending.playback),)
+            case "stop":
+                return ()
             case "hangup":
                 return (fates.of_hangup(answer),)
             case "ask":
@@ -151,8 +153,10 @@ def _kind(request: Request) -> tuple[Kind, str]:
     match request:
         case Dial():
             return "dial", ""
-        case PlaySounds(playback=playback):
-            return "play", playback
+        case PlaySounds():
+            return "play", request.playback
+        case StopPlay():
+            return "stop", request.playback
         case Hangup():
             return "hangup", ""
         case Ask():

@@ -1,7 +1,6 @@
 """What an operator says about one Asterisk node. Faults are named before anything is dialled."""
 
 import re
-from collections.abc import Iterator
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -56,7 +55,7 @@ class AriSettings(msgspec.Struct, frozen=True, kw_only=True):
             )
         if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
             raise PbxConfigError(
-                f"pbx {self.name}: url has more than host, port and path; give username and password by themselves"
+                f"pbx {self.name}: url has more than host, port and path; move user and password out"
             )
         self._require("app", bool(_APP.fullmatch(self.app)), "use 1-64 of A-Z a-z 0-9 _ . -")
         self._require(
@@ -81,10 +80,8 @@ class AriSettings(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"AriSettings(name={self.name!r}, url={self.url!r}, app={self.app!r}, password=<hidden>)"
 
-    def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
-        yield "name", self.name
-        yield "url", self.url
-        yield "app", self.app
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("name", self.name), ("url", self.url), ("app", self.app)]
 
 
 _POSITIVE = (

@@ -159,12 +159,14 @@ _encoder = msgspec.json.Encoder()
 def decode(frame: bytes | str) -> Wire | None:
     """One text frame. None for an event that we do not listen to. Raises `PbxProtocolError`."""
     try:
-        return _message.decode(frame)
+        message: Wire = _message.decode(frame)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _unknown(frame)
+        _check_unknown(frame)
+        return None
+    return message
 
 
-def _unknown(frame: bytes | str) -> None:
+def _check_unknown(frame: bytes | str) -> None:
     """The rare way: tell an event of no interest from one that breaks the protocol. Frames are not quoted."""
     try:
         kind = _kind.decode(frame).type

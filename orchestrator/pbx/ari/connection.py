@@ -1,0 +1,178 @@
+"""One connection's life: a reader that never waits, lanes that carry requests out, and a sweep for deadlines.
+
+All its tasks live in one task group; the first to fail ends the connection with a `PbxError` that says why.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import aiohttp
+import structlog
+
+from orchestrator.pbx.ari import wire
+from orchestrator.pbx.ari.fates import Answer
+from orchestrator.pbx.ari.handshake import EventStream, narrow_events
+from orchestrator.pbx.ari.pooled import NotSent, exchange
+from orchestrator.pbx.ari.rest import Outcome, Outgoing, RequestTable
+from orchestrator.pbx.ari.settings import AriSettings
+from orchestrator.pbx.ari.translate import Told, translate
+from orchestrator.pbx.errors import PbxError, PbxUnreachable
+
+log = structlog.get_logger(__name__)
+
+_PROBE = "probe"
+_TEXT = aiohttp.WSMsgType.TEXT
+
+
+class Replaced(PbxUnreachable):
+    """Another client connected with our application's name."""
+
+
+class Connection:
+    """Reads one event stream and carries requests to the same server."""
+
+    def __init__(
+        self,
+        settings: AriSettings,
+        http: aiohttp.ClientSession,
+        events: EventStream,
+        table: RequestTable,
+        tell: Callable[[Told], None],
+    ) -> None:
+        self._settings = settings
+        self._http = http
+        self._events = events
+        self._table = table
+        self._tell = tell
+        self._now = asyncio.get_running_loop().time
+        # Bounded by the table: nothing is queued that is not entered there.
+        self._out: asyncio.Queue[Outgoing] = asyncio.Queue()
+        self._probed = asyncio.Event()
+
+    def put(self, outgoing: Outgoing) -> None:
+        """Queue a request that is entered in the table."""
+        self._out.put_nowait(outgoing)
+
+    def expect(self, outcome: Outcome) -> None:
+        """Pass on what a request came to."""
+        for told in outcome.told:
+            self._tell(told)
+        for outgoing in outcome.next:
+            self._out.put_nowait(outgoing)
+
+    async def run(self, established: Callable[[str], None]) -> None:
+        """Until the connection ends; always by raising. `established` is told the transport once usable."""
+        failure: PbxError | None = None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._read(), name="ari reader")
+                if not await narrow_events(self._http, self._settings):
+                    log.warning("ari_no_event_filter", pbx=self._settings.name)
+                transport = await self._choose_transport()
+                if transport == "websocket":
+                    tasks.create_task(self._websocket_lane(), name="ari lane")
+                else:
+                    for _ in range(self._settings.http_connections):
+                        tasks.create_task(self._http_lane(), name="ari lane")
+                tasks.create_task(self._sweep(), name="ari deadlines")
+                established(transport)
+        except* PbxError as group:
+            failure = _first(group)
+        if failure is not None:
+            raise failure
+
+    async def _read(self) -> None:
+        """Nothing but decode and hand over: no await but for the next frame."""
+        while True:
+            frame = await self._events.receive()
+            if frame.type is not _TEXT:
+                raise PbxUnreachable(self._farewell(frame.type))
+            event = wire.decode(frame.data)
+            if event is None:
+                continue
+            if isinstance(event, wire.RESTResponse):
+                self._take_response(event)
+            elif isinstance(event, wire.ApplicationReplaced):
+                raise Replaced(
+                    f"pbx {self._settings.name}: another client connected as application "
+                    f"{self._settings.app!r} and now gets its events; give each worker its own app"
+                )
+            else:
+                told = translate(event)
+                if told is not None:
+                    self._tell(told)
+
+    def _take_response(self, response: wire.RESTResponse) -> None:
+        if response.request_id.isdecimal():
+            answer = Answer(response.status_code, response.reason_phrase, response.message_body)
+            self.expect(self._table.answer(int(response.request_id), answer, self._now()))
+        elif response.request_id == _PROBE:
+            self._probed.set()
+
+    def _farewell(self, kind: aiohttp.WSMsgType) -> str:
+        node = f"pbx {self._settings.name}"
+        if kind in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING):
+            return f"{node}: Asterisk closed the connection (code {self._events.close_code})"
+        if isinstance(self._events.exception(), TimeoutError):
+            return f"{node}: no answer to a ping; the network is silent or Asterisk stalls"
+        return f"{node}: the connection broke off"
+
+    async def _choose_transport(self) -> str:
+        """Ask over the WebSocket; a server too old for that does not answer, and is asked over HTTP."""
+        if self._settings.transport != "auto":
+            return self._settings.transport
+        await self._write(wire.encode_request(_PROBE, "GET", "asterisk/ping", b""))
+        try:
+            async with asyncio.timeout(self._settings.probe_timeout):
+                await self._probed.wait()
+        except TimeoutError:
+            return "http"
+        return "websocket"
+
+    async def _websocket_lane(self) -> None:
+        while True:
+            outgoing = await self._out.get()
+            if self._table.leave(outgoing.id):
+                call = outgoing.call
+                await self._write(wire.encode_request(str(outgoing.id), call.method, call.path, call.body))
+
+    async def _write(self, frame: bytes) -> None:
+        try:
+            await self._events.send_frame(frame, _TEXT)
+        except (aiohttp.ClientError, OSError):
+            raise PbxUnreachable(f"pbx {self._settings.name}: the connection broke off") from None
+
+    async def _http_lane(self) -> None:
+        """One of several, so that requests overlap as far as the pool allows and no further."""
+        while True:
+            outgoing = await self._out.get()
+            if not self._table.leave(outgoing.id):
+                continue
+            try:
+                answer = await exchange(self._http, self._settings, outgoing.call)
+            except NotSent:
+                self.expect(self._table.lose(outgoing.id, "not_sent", "no connection"))
+            except PbxUnreachable:
+                self.expect(self._table.lose(outgoing.id, "unconfirmed", "no answer"))
+            else:
+                self.expect(self._table.answer(outgoing.id, answer, self._now()))
+
+    async def _sweep(self) -> None:
+        """One timer for all deadlines: cheaper than one a request, and no finer than anybody needs."""
+        pause = min(0.25, self._settings.request_timeout / 10, self._settings.originate_timeout / 10)
+        while True:
+            await asyncio.sleep(pause)
+            self.expect(self._table.expire(self._now()))
+
+
+def _first(group: BaseExceptionGroup[PbxError]) -> PbxError:
+    """The fault that ended the connection; the others are its echoes. A named one goes before."""
+    faults: list[PbxError] = []
+    stack: list[BaseException] = [group]
+    while stack:
+        fault = stack.pop(0)
+        if isinstance(fault, BaseExceptionGroup):
+            stack.extend(fault.exceptions)
+        elif isinstance(fault, PbxError):
+            faults.append(fault)
+    return min(faults, key=lambda fault: type(fault) is PbxUnreachable)
