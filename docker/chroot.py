@@ -14,9 +14,9 @@ from docker.instance import Lab, LabError, Paths, say
 
 SOUNDS = "/usr/share/asterisk/sounds"
 
-# Runs inside `unshare --mount`: every mount dies with the process, however it dies. The root folder is shared
-# by all labs and read-only; each piece of the lab's own folder lies where Asterisk looks for it. `exec` all the
-# way, so that the pid that was started is Asterisk's.
+# Runs inside `unshare --mount`: every mount dies with the process, however it dies. The root folder is
+# shared by all labs and read-only; each piece of the lab's own folder lies where Asterisk looks for it.
+# `exec` all the way, so that the pid that was started is Asterisk's.
 START = """
 set -eu
 root=$1 lab=$2 uid=$3 gid=$4
@@ -53,7 +53,7 @@ def why_not() -> str | None:
 
 
 def start(paths: Paths) -> tuple[int, str]:
-    """Start Asterisk, and return its pid and the start time that tells it from a later process of that pid."""
+    """Start Asterisk; return its pid, and the start time that tells it from a later process of that pid."""
     root = rootfs.ensure()
     _link_core_sounds(root, paths.sounds)
     uid, gid = owner()

@@ -22,19 +22,15 @@ def report() -> int:
     _report_chroot_parts()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard != resource.RLIM_INFINITY and hard < FILES_WANTED:
-        print(
-            f"warning open files: at most {hard}, 500 calls at once want {FILES_WANTED}; mend: ulimit -n, as root"
-        )
+        print(f"warning open files: at most {hard}, 500 calls want {FILES_WANTED}; mend: ulimit -n")
     else:
         print(f"ok      open files: {'no limit' if hard == resource.RLIM_INFINITY else hard}")
     print(
-        f"{'ok     ' if shutil.which('sipp') else 'missing'} sipp (only for bench/): Debian's package sip-tester"
+        f"{'ok     ' if shutil.which('sipp') else 'missing'} sipp (for bench/): Debian's package sip-tester"
     )
     _report_ports()
     for lab in instance.all_labs():
-        print(
-            f"ok      lab {lab.name}: {lab.mode}, {'up' if life.is_alive(lab) else 'not running'}, {lab.ari_url}"
-        )
+        print(f"ok      lab {lab.name}: {lab.mode}, {'up' if life.is_alive(lab) else 'ended'}, {lab.ari_url}")
     if not possible:
         print("No lab is possible here. One of the mends above is enough.")
         return 3

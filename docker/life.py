@@ -99,9 +99,8 @@ def _start(name: str, mode: str, paths: Paths, ports: Ports) -> Lab:
     except BaseException:
         _stop(lab)
         raise
-    say(
-        f"Lab {name} is up after {time.monotonic() - began:.1f} s: Asterisk {lab.asterisk_version} at {lab.ari_url}"
-    )
+    took = time.monotonic() - began
+    say(f"Lab {name} is up after {took:.1f} s: Asterisk {lab.asterisk_version} at {lab.ari_url}")
     return lab
 
 
