@@ -1,8 +1,7 @@
 """The lab's command line: a real Asterisk on this machine, from Docker or from Debian's package.
 
-`python3 docker/lab.py up` with any Python 3.11 or later, nothing else installed. Progress goes to
-standard error, results as JSON to standard output. Exit codes: 0 done, 1 failed, 2 usage, 3 something it needs
-is missing.
+`python3 docker/lab.py up` with any Python 3.11 or later, nothing else installed. Progress goes to standard
+error, results as JSON to standard output. Exit codes: 0 done, 1 failed, 2 usage, 3 a need is missing.
 """
 
 from __future__ import annotations
