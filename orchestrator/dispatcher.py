@@ -1,0 +1,209 @@
+"""Which job is dialled next, where and when.
+
+Each PBX node pulls: while it is connected, has room and its pace allows, it claims the most urgent due job
+from the ledger and dials it. The claim is the durable intent to dial. Nodes share one queue, so a slow or
+lost node simply pulls nothing.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+import structlog
+
+from orchestrator.clock import Clock
+from orchestrator.config import Pbx as PbxConfig
+from orchestrator.guard.seal import Seal, SealError
+from orchestrator.ledger.port import Ledger
+from orchestrator.ledger.records import Claim, JobRow, OpenCall, Outgoing, Script, Verdict
+from orchestrator.live import LiveCalls
+from orchestrator.pace import Pace
+from orchestrator.report import Reporter
+
+LONGEST_WAIT: Final = 1.0
+"""Seconds after which a node looks again in any case, for a due job that it may not take now."""
+CLAIM_AHEAD: Final = 0.02
+"""Seconds of the node's pace that are claimed at once, so that one commit serves several starts."""
+
+_log = structlog.get_logger(__name__)
+_decode_script = msgspec.json.Decoder(Script).decode
+
+
+def open_script(seal: Seal, claim: Claim | OpenCall) -> Script:
+    """What a job has to say.
+
+    Raises `SealError`.
+    """
+    return _decode_script(seal.open(claim.job.id, claim.sealed))
+
+
+class Doorbell:
+    """Wakes everyone who waits. A ring between two waits is not lost to whoever looked at `count` before."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._event = asyncio.Event()
+
+    def ring(self) -> None:
+        """Wake all."""
+        self.count += 1
+        self._event.set()
+        self._event = asyncio.Event()
+
+    async def wait(self, seen: int, seconds: float) -> None:
+        """Return when it has rung since `seen`, or after so many `seconds`."""
+        if self.count != seen:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        except TimeoutError:
+            pass
+
+
+class NodeDispatcher:
+    """Pulls jobs for one node. It is stopped by `stop`, never cancelled in mid-claim: a claim is an intent
+    to dial, and one that nobody acts upon could not be told from one that was."""
+
+    def __init__(
+        self,
+        config: PbxConfig,
+        ledger: Ledger,
+        live: LiveCalls,
+        seal: Seal,
+        clock: Clock,
+        *,
+        may_dial: Callable[[], bool],
+        end: Callable[[str, str, str], Awaitable[None]],
+        only: str | None = None,
+    ) -> None:
+        self.bell = Doorbell()
+        """Rung for new jobs, and when something that held the node up has changed."""
+        self.ready = False
+        """Set by the worker: connected, reconciled, sounds in place."""
+        self._config = config
+        self._ledger = ledger
+        self._live = live
+        self._seal = seal
+        self._clock = clock
+        self._may_dial = may_dial
+        self._end = end
+        self._only = only
+        self._pace = Pace(config.max_cps)
+        self._full = False
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Pull until stopped."""
+        while not self._stopping:
+            seen = self.bell.count
+            wait = await self._pull() if self._open() else LONGEST_WAIT
+            if wait > 0:
+                await self.bell.wait(seen, min(wait, LONGEST_WAIT))
+
+    def stop(self) -> None:
+        """Dial nothing more; `run` returns soon."""
+        self._stopping = True
+        self.bell.ring()
+
+    def freed(self) -> None:
+        """A call on this node has ended."""
+        if self._full:
+            self.bell.ring()
+
+    def _open(self) -> bool:
+        self._full = self._room() <= 0
+        return self.ready and not self._full and self._may_dial()
+
+    def _room(self) -> int:
+        return self._config.max_calls - self._live.on_node(self._config.name)
+
+    async def _pull(self) -> float:
+        """Claim and dial what the pace allows now. Seconds until it is worth looking again."""
+        now = self._clock()
+        pause = self._pace.wait(now)
+        if pause > CLAIM_AHEAD:
+            return pause - CLAIM_AHEAD / 2
+        several = 1 + int(CLAIM_AHEAD * self._config.max_cps)
+        claimed = await self._ledger.claim(
+            self._config.name, self._config.caller_ids, now, min(several, self._room()), self._only
+        )
+        for claim in claimed.claims:
+            await self._dial(claim)
+        if claimed.claims:
+            return 0.0
+        if claimed.next_at is None or claimed.next_at <= now:
+            return LONGEST_WAIT
+        return claimed.next_at - now
+
+    async def _dial(self, claim: Claim) -> None:
+        try:
+            script = open_script(self._seal, claim)
+        except SealError as error:
+            _log.error("job_unreadable", job=claim.job.id, error=str(error))
+            self._ledger.undial(claim.job.id, claim.call_id, self._clock())
+            await self._end(claim.job.id, "failed", str(error))
+            return
+        pause = self._pace.wait(self._clock())
+        if pause > 0:
+            await asyncio.sleep(pause)
+        self._pace.take(self._clock())
+        self._live.start(claim, script)
+
+
+async def end_job(
+    ledger: Ledger, job_id: str, outcome: str, reason: str, now: float, notify_url: str | None, worker: str
+) -> None:
+    """End a job that has no call, with its one notification."""
+
+    def build(job: JobRow) -> Outgoing | None:
+        return Reporter(job, notify_url, worker).ended(outcome, reason, job.attempts, now, None)
+
+    await ledger.end_queued(job_id, Verdict(outcome, reason, now), build)
+
+
+class Sweeper:
+    """Ends queued jobs that have expired or were cancelled, and passes cancels on to live calls."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        live: LiveCalls,
+        clock: Clock,
+        bell: Doorbell,
+        *,
+        notify_url: str | None,
+        worker: str,
+    ) -> None:
+        self._ledger = ledger
+        self._live = live
+        self._clock = clock
+        self._bell = bell
+        self._notify_url = notify_url
+        self._worker = worker
+
+    async def run(self) -> None:
+        """Sweep until cancelled: at each expiry, and whenever the bell rings."""
+        while True:
+            seen = self._bell.count
+            wait = await self.sweep()
+            await self._bell.wait(seen, wait)
+
+    async def sweep(self) -> float:
+        """End what is over now. Seconds until the next expiry, `LONGEST_WAIT` at most."""
+        now = self._clock()
+        for job in await self._ledger.overdue(now, 500):
+            if job.cancel:
+                outcome, reason = "cancelled", "cancelled on request, before it was dialled"
+            else:
+                outcome, reason = "expired", "it expired before it could be dialled"
+            if job.attempts and not job.cancel:
+                reason = f"it expired before attempt {job.attempts + 1}"
+            await end_job(self._ledger, job.id, outcome, reason, now, self._notify_url, self._worker)
+        for job_id in await self._ledger.cancelled_active():
+            self._live.cancel(job_id)
+        upcoming = await self._ledger.next_expiry()
+        if upcoming is None:
+            return LONGEST_WAIT
+        return min(max(0.0, upcoming - self._clock()), LONGEST_WAIT)

@@ -1,0 +1,306 @@
+"""The calls that live now: events in, one step of the machine each, and its results carried out.
+
+Nothing in here waits. The readers' signals are queued and handled in turn on the loop; what a step says is
+handed to the ledger and to the PBX, which both take it without waiting. A call's intent to dial is durable
+before it comes here.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+import structlog
+
+from orchestrator.call import events as ev
+from orchestrator.call.commands import Command, Hangup, Originate, Play
+from orchestrator.call.events import CallEvent
+from orchestrator.call.facts import Fact, Over, Undialed
+from orchestrator.call.machine import next_timer, step
+from orchestrator.call.outcome import Outcome
+from orchestrator.call.state import Call, State
+from orchestrator.clock import Clock
+from orchestrator.ledger.port import Ledger
+from orchestrator.ledger.records import CallEnd, Claim, Entry, JobRow, OpenCall, Requeue, Script, Verdict
+from orchestrator.meters import Meters
+from orchestrator.pbx.port import Dial, Link, Pbx, PlaySounds, Request, Signal
+from orchestrator.report import Reporter, cdr
+
+TURN: Final = 256
+"""Signals handled in one turn of the loop, so that a burst of events starves nobody."""
+UNDIALED_DELAY: Final = 1.0
+"""Seconds until an attempt that never left is made again."""
+
+_log = structlog.get_logger(__name__)
+_LIFE: Final = frozenset({ev.Ready, ev.Answered, ev.Ringing, ev.Accepted, ev.Alive})
+
+
+class RetryPolicy(msgspec.Struct, frozen=True):
+    """A job's `retry`."""
+
+    attempts: int
+    delay: float
+    on: tuple[str, ...]
+
+
+class _Body(msgspec.Struct, frozen=True):
+    retry: RetryPolicy | None = None
+
+
+_decode_body = msgspec.json.Decoder(_Body).decode
+
+
+class Live:
+    """One live call with all that belongs to it."""
+
+    __slots__ = ("attempt", "call", "job", "n", "reporter", "script", "timer", "timer_at")
+
+    def __init__(self, job: JobRow, call: Call, attempt: int, script: Script, reporter: Reporter) -> None:
+        self.job = job
+        self.call = call
+        self.attempt = attempt
+        self.script = script
+        self.reporter = reporter
+        self.n = 0
+        self.timer: asyncio.TimerHandle | None = None
+        self.timer_at = 0.0
+
+
+class LiveCalls:
+    """All live calls of this worker. `on_freed` is called with a node's name whenever it has room again."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        *,
+        worker: str,
+        notify_url: str | None,
+        trunks: Mapping[str, str | None],
+        meters: Meters,
+        max_queued: int,
+        on_freed: Callable[[str], None],
+    ) -> None:
+        self.nodes: dict[str, Pbx] = {}
+        self.on_link: Callable[[Link], None] = lambda link: None
+        self._ledger = ledger
+        self._clock = clock
+        self._worker = worker
+        self._notify_url = notify_url
+        self._trunks = trunks
+        self._meters = meters
+        self._max_queued = max_queued
+        self._on_freed = on_freed
+        self._calls: dict[str, Live] = {}
+        self._by_job: dict[str, str] = {}
+        self._on_node: dict[str, int] = {}
+        self._inbox: deque[Signal | Link] = deque()
+        self._scheduled = False
+        self._overflowed: set[str] = set()
+        self._loop = asyncio.get_running_loop()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    # ── what the worker asks ──
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def on_node(self, pbx: str) -> int:
+        """How many live calls a node has."""
+        return self._on_node.get(pbx, 0)
+
+    def channels_on(self, pbx: str) -> list[str]:
+        """The channels that this worker believes to live on a node."""
+        return [channel for channel, live in self._calls.items() if live.call.pbx == pbx]
+
+    async def wait_idle(self) -> None:
+        """Wait until no call lives."""
+        await self._idle.wait()
+
+    def start(self, claim: Claim, script: Script) -> None:
+        """Dial a claimed job. Its intent is durable already."""
+        live = Live(claim.job, Call(id=claim.call_id), claim.attempt, script, self._reporter(claim.job))
+        live.n = 1  # the intent is the journal's first line
+        assert isinstance(claim.planned, ev.Planned)  # noqa: S101 - the ledger writes no other first line
+        self._add(live, claim.planned.pbx)
+        self._apply(live, claim.planned, claim.at, journal=False)
+
+    def adopt(self, found: OpenCall, script: Script) -> None:
+        """Take up a call from its journal. What became of it since, reconciliation tells."""
+        call = Call(id=found.call_id)
+        for entry in found.journal:
+            call = step(call, entry.event, entry.at).call
+        live = Live(found.job, call, found.attempt, script, self._reporter(found.job))
+        live.n = len(found.journal)
+        self._add(live, call.pbx)
+        self._arm(live)
+
+    def cancel(self, job_id: str) -> None:
+        """End the call of a job that somebody cancelled."""
+        channel = self._by_job.get(job_id)
+        if channel is not None:
+            self._feed(self._calls[channel], ev.CancelRequested(), self._clock())
+
+    # ── what the readers hand over ──
+
+    def sink(self, signal: Signal | Link) -> None:
+        """Take what a PBX reader decoded; never blocks. What overflows is found again by reconciliation."""
+        if isinstance(signal, Signal) and len(self._inbox) >= self._max_queued:
+            if signal.pbx not in self._overflowed:
+                _log.error("events_overflowed", pbx=signal.pbx, mend="raise pbx.max_queued or lower max_cps")
+            self._overflowed.add(signal.pbx)
+            self._meters.events_dropped.inc()
+            return
+        self._inbox.append(signal)
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._drain)
+
+    def _drain(self) -> None:
+        inbox = self._inbox
+        for _ in range(min(TURN, len(inbox))):
+            signal = inbox.popleft()
+            if isinstance(signal, Link):
+                self.on_link(signal)
+                continue
+            live = self._calls.get(signal.channel)
+            if live is not None:
+                self._feed(live, signal.event, signal.at)
+            elif type(signal.event) in _LIFE:
+                # A call that was given up shows life: nobody may be left listening to silence.
+                self._send(signal.pbx, Hangup(signal.channel))
+        if inbox:
+            self._loop.call_soon(self._drain)
+        else:
+            self._scheduled = False
+            for pbx in self._overflowed:
+                self.on_link(Link(pbx, True, self._clock(), "events overflowed"))
+            self._overflowed.clear()
+
+    # ── one step ──
+
+    def _feed(self, live: Live, event: CallEvent, at: float) -> None:
+        self._apply(live, event, at, journal=True)
+
+    def _apply(self, live: Live, event: CallEvent, at: float, *, journal: bool) -> None:
+        before = live.call
+        call, commands, facts = step(before, event, at)
+        if call is before and not commands and not facts:
+            return
+        live.call = call
+        if facts and isinstance(facts[-1], Undialed):
+            self._undialed(live)
+            return
+        for command in commands:
+            self._carry_out(live, command)
+        if journal:
+            live.n += 1
+            self._record(live, Entry(live.n, at, event), facts)
+        if call.state is State.ENDED:
+            self._remove(live)
+        elif call.timers is not before.timers:
+            self._arm(live)
+
+    def _carry_out(self, live: Live, command: Command) -> None:
+        request: Request
+        match command:
+            case Originate():
+                request = Dial(command.channel, command.number, command.caller_id, command.ring_timeout)
+                self._meters.dials.labels(live.call.pbx).inc()
+            case Play():
+                sounds = live.script.plays[command.play - 1]
+                request = PlaySounds(command.channel, command.playback, sounds)
+            case _:
+                request = command
+        self._send(live.call.pbx, request)
+
+    def _send(self, pbx: str, request: Request) -> None:
+        node = self.nodes.get(pbx)
+        if node is not None:
+            node.send(request)
+
+    def _record(self, live: Live, entry: Entry, facts: tuple[Fact, ...]) -> None:
+        outgoing = []
+        end: CallEnd | None = None
+        for fact in facts:
+            told = live.reporter.outgoing(fact, live.call, live.attempt)
+            if told is not None:
+                outgoing.append(told)
+            if isinstance(fact, Over):
+                then = self._fate(live, fact)
+                record = cdr(live.reporter, live.call, fact, live.attempt, self._trunks.get(live.call.pbx))
+                end = CallEnd(
+                    job_id=live.job.id, call_id=live.call.id, ended_at=fact.at, cdr=record, then=then
+                )
+                self._meters.ended(live.call.pbx, fact)
+                if isinstance(then, Verdict):
+                    verdict = live.reporter.ended(then.outcome, then.reason, live.attempt, then.at, live.call)
+                    if verdict is not None:
+                        outgoing.append(verdict)
+        self._ledger.record(live.job.id, live.call.id, entry, outgoing, end)
+
+    def _fate(self, live: Live, over: Over) -> Requeue | Verdict:
+        """Whether the job is dialled again. Never when it is not certain that the phone did not ring."""
+        verdict = Verdict(over.outcome.value, over.reason, over.at)
+        retry = _decode_body(live.job.body).retry
+        if retry is None or over.outcome.value not in retry.on or not over.certain:
+            return verdict
+        if over.outcome is Outcome.CANCELLED or live.attempt >= retry.attempts:
+            return verdict
+        again = over.at + retry.delay
+        if again >= live.job.expires_at:
+            return Verdict(over.outcome.value, f"{over.reason}; it expires before another attempt", over.at)
+        return Requeue(again)
+
+    def _undialed(self, live: Live) -> None:
+        self._ledger.undial(live.job.id, live.call.id, self._clock() + UNDIALED_DELAY)
+        self._remove(live)
+
+    # ── registry and timers ──
+
+    def _reporter(self, job: JobRow) -> Reporter:
+        return Reporter(job, self._notify_url, self._worker)
+
+    def _add(self, live: Live, pbx: str) -> None:
+        self._calls[live.call.id] = live
+        self._by_job[live.job.id] = live.call.id
+        self._on_node[pbx] = self._on_node.get(pbx, 0) + 1
+        self._idle.clear()
+
+    def _remove(self, live: Live) -> None:
+        if live.timer is not None:
+            live.timer.cancel()
+            live.timer = None
+        del self._calls[live.call.id]
+        self._by_job.pop(live.job.id, None)
+        self._on_node[live.call.pbx] -= 1
+        if not self._calls:
+            self._idle.set()
+        self._on_freed(live.call.pbx)
+
+    def _arm(self, live: Live) -> None:
+        """See that the call's next timer fires. One set for earlier stays: it looks again when it fires."""
+        upcoming = next_timer(live.call)
+        if upcoming is None:
+            return
+        at = upcoming[1]
+        if live.timer is not None:
+            if live.timer_at <= at:
+                return
+            live.timer.cancel()
+        live.timer_at = at
+        live.timer = self._loop.call_later(max(0.0, at - self._clock()), self._fire, live)
+
+    def _fire(self, live: Live) -> None:
+        live.timer = None
+        upcoming = next_timer(live.call)
+        if upcoming is None or live.call.id not in self._calls:
+            return
+        name, at = upcoming
+        now = self._clock()
+        if now >= at:
+            self._feed(live, ev.TimerFired(name), now)
+        if live.call.id in self._calls and live.timer is None:
+            self._arm(live)

@@ -1,0 +1,61 @@
+"""The worker's metrics, for Prometheus. No label ever holds a number, a job or a code."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from orchestrator.call.facts import Over
+from orchestrator.notify.delivery import Tally
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+
+class Meters:
+    """Every metric of one worker, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        r = self.registry
+        self.dials = Counter("orchestrator_dials_total", "Originates sent.", ["pbx"], registry=r)
+        self.calls = Counter("orchestrator_calls_total", "Calls ended.", ["pbx", "outcome"], registry=r)
+        self.live = Gauge("orchestrator_live_calls", "Calls that live now.", ["pbx"], registry=r)
+        self.connected = Gauge("orchestrator_pbx_connected", "1 while connected.", ["pbx"], registry=r)
+        self.ready = Gauge("orchestrator_ready", "1 while calls can be made.", registry=r)
+        self.ring_seconds = Histogram(
+            "orchestrator_ring_seconds",
+            "From ringing to answer or end.",
+            ["pbx"],
+            buckets=_SECONDS,
+            registry=r,
+        )
+        self.talk_seconds = Histogram(
+            "orchestrator_talk_seconds", "From answer to end.", ["pbx"], buckets=_SECONDS, registry=r
+        )
+        self.events_dropped = Counter(
+            "orchestrator_events_dropped_total", "Events beyond pbx.max_queued, settled anew.", registry=r
+        )
+        self.ledger_waiting = Gauge("orchestrator_ledger_waiting", "Writes not committed yet.", registry=r)
+        self.jobs = Gauge("orchestrator_jobs", "Jobs not ended.", ["state"], registry=r)
+        self.outbox = Gauge("orchestrator_outbox", "Notifications not delivered.", ["state"], registry=r)
+        self.deliveries = Counter(
+            "orchestrator_deliveries_total", "Notifications by what became of them.", ["outcome"], registry=r
+        )
+        self.delivery_seconds = Histogram(
+            "orchestrator_delivery_seconds", "From event to delivery.", buckets=_SECONDS, registry=r
+        )
+
+    def ended(self, pbx: str, over: Over) -> None:
+        """Count an ended call."""
+        self.calls.labels(pbx, over.outcome.value).inc()
+        if over.ring_seconds:
+            self.ring_seconds.labels(pbx).observe(over.ring_seconds)
+        if over.talk_seconds:
+            self.talk_seconds.labels(pbx).observe(over.talk_seconds)
+
+    # The notifier's `Meter`.
+
+    def count(self, outcome: Tally) -> None:
+        """Count a delivery's fate."""
+        self.deliveries.labels(outcome).inc()
+
+    def latency(self, seconds: float) -> None:
+        """Note how long a delivery took from its event."""
+        self.delivery_seconds.observe(seconds)
