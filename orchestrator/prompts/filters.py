@@ -168,9 +168,10 @@ _STOCK = (
     "defined undefined none true false number integer float string in eq equalto == ne != lt lessthan < "
     "le <= gt greaterthan > ge >="
 )
-_OWN: Mapping[str, Callable[..., bool]] = {
+TESTS: dict[str, Callable[..., Any]] = {
     "even": lambda value: _integral(value) % 2 == 0,
     "odd": lambda value: _integral(value) % 2 == 1,
     "divisibleby": lambda value, other: _integral(value) % _integral(other) == 0,
 }
-TESTS: Mapping[str, Callable[..., bool]] = {**{name: STOCK_TESTS[name] for name in _STOCK.split()}, **_OWN}
+_stock: Mapping[str, Any] = STOCK_TESTS
+TESTS |= {name: _stock[name] for name in _STOCK.split()}

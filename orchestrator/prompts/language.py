@@ -39,3 +39,6 @@ class Language(msgspec.Struct, frozen=True):
     spoken_digits: Mapping[str, Item]
     spoken_characters: Mapping[str, Item]
     spoken_phrases: PhraseTree
+
+    def __repr__(self) -> str:
+        return f"Language({self.tag!r}, {len(self.sounds)} sounds)"

@@ -24,6 +24,9 @@ class Library(msgspec.Struct, frozen=True):
     sounds: Mapping[str, Sound]
     silences: Mapping[int, Item]
 
+    def __repr__(self) -> str:
+        return f"Library({', '.join(self.languages)})"
+
     def resolve(self, tag: str, default: str) -> Language:
         """Return the language for a tag: itself, a wider one (zh-CN, then zh), or the default.
 

@@ -90,3 +90,15 @@ class PhraseTree:
             if node.item is not None:
                 best = (node.item, index + 1)
         return best
+
+    def reach(self, words: Sequence[Token], start: int) -> int:
+        """Return the index of the first word from `start` on with which no phrase goes on."""
+        node = self
+        for index in range(start, len(words)):
+            form = words[index].form
+            if form != CLAUSE:
+                follower = node.next.get(form)
+                if follower is None:
+                    return index
+                node = follower
+        return len(words)

@@ -46,6 +46,10 @@ def _mark(context: StepContext, value: object) -> str:
     if isinstance(value, str):
         checked(value)
         context.steps.take(2 + len(value) // CHARACTERS_PER_STEP)
+        # All of it is marked as inserted, so the marks of what it was made of are not needed; and left in,
+        # they could be turned round, `{{ captured|reverse }}`, to stand for the opposite.
+        if syntax.MARK_OPEN in value or syntax.MARK_CLOSE in value:
+            value = value.replace(syntax.MARK_OPEN, "").replace(syntax.MARK_CLOSE, "")
         shown = escape(value)
     elif isinstance(value, int | float):
         shown = escape(value)

@@ -1,7 +1,6 @@
 """Turn a document's tree into a playlist: texts by their recorded phrases, pauses by silences."""
 
 import re
-from bisect import bisect_right
 from typing import NoReturn
 
 from orchestrator.prompts import tempo
@@ -219,24 +218,32 @@ def _text(text: Text, speaker: _Speaker, language: Language) -> None:
 
 
 def _missing(text: Text, words: list[Token], index: int, language: Language) -> NoReturn:
-    """Say which text has no sound: quoted if it stands in the template, else not."""
-    first = last = words[index]
-    for word in words[index:]:
+    """Say which text has no sound: quoted as far as it stands in the template itself."""
+    reach = language.spoken_phrases.reach(words, index)
+    quoted: list[str] = []
+    made = False
+    for position, word in enumerate(words[index : index + 30], index):
         if word.form in (SENTENCE, CLAUSE):
             break
-        last = word
-    starts = [start for start, _ in text.made]
-    before = bisect_right(starts, last.end - 1) - 1
-    made = before >= 0 and text.made[before][1] > first.start
-    quoted = " ".join(text.text[first.start : last.end].split())
-    if len(quoted) > 120:
-        quoted = quoted[:119] + "…"
-    what = "a text made from a variable or macro" if made else f'"{quoted}"'
+        if any(start < word.end and word.start < end for start, end in text.made):
+            # Another value might complete a phrase that the words before it begin.
+            made = position <= reach
+            quoted.append("…")
+            break
+        quoted.append(text.text[word.start : word.end])
+    gap = "" if language.tag.lower().startswith(("zh", "ja")) else " "
+    shown = gap.join(quoted)
+    if shown == "…":
+        what = "a text that a variable or macro made"
+    elif quoted[-1] == "…":
+        what = f'"{shown}", which a variable or macro goes on with'
+    else:
+        what = f'"{shown[:120]}"'
     missing = SoundMissing(
         f"no phrase of language {language.tag} speaks {what}",
         "record it, or add it to [phrases] of language.toml",
         at=text.at,
-        lines=text.text.count("\n", 0, first.start),
+        lines=text.text.count("\n", 0, words[index].start),
     )
     missing.made = made
     raise missing

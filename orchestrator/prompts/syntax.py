@@ -40,7 +40,7 @@ _SPOKEN_OF = {
     nodes.FilterBlock: "{% filter %}",
     nodes.Import: "{% import %}",
     nodes.FromImport: "{% from … import %}",
-    nodes.ScopedEvalContextModifier: "{% autoescape %}",
+    nodes.Scope: "{% autoescape %}",
     nodes.Dict: "a dictionary",
 }
 # A comparison may have to look through two long texts.

@@ -74,7 +74,7 @@ class Templates:
         Raises `TemplateFailed`, `PromptTooLong`. `values` is trusted to hold checked texts and numbers.
         """
         fault: PromptError | None = None
-        steps = Steps(8 * LIMIT if self._trace else LIMIT)
+        steps = Steps(2 * LIMIT if self._trace else LIMIT)
         pieces: list[str] = []
         size = 0
         try:
@@ -149,7 +149,9 @@ class Templates:
         except TemplateSyntaxError as error:
             what = error.message or "a syntax error"
             fault = LibraryError(what, _mend(what), f"{where}, line {error.lineno}")
-        except (RecursionError, SyntaxError, MemoryError, OverflowError, ValueError):
+        except (ValueError, OverflowError):
+            fault = LibraryError("the template holds a number that is too large", "make it smaller", where)
+        except (RecursionError, SyntaxError, MemoryError):
             fault = LibraryError("the template is too deeply nested to be compiled", "make it simpler", where)
         else:
             self._others[name] = rewriter.others

@@ -20,7 +20,7 @@ SILENCES = (5000, 2000, 1000, 500, 400, 300, 200, 100)
 """The silences that a library ships. All pauses are made of these, so they are multiples of 100 ms."""
 MAX_BREAK = 10_000
 
-_TIME = re.compile(r"\+?(\d{1,6}(?:\.\d{1,6})?|\.\d{1,6})(ms|s)")
+_TIME = re.compile(r"\+?([0-9]{1,6}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})(ms|s)")
 
 
 def break_ms(time: str | None, strength: str | None, at: int) -> int:

@@ -1,9 +1,9 @@
 """The subset of SSML, and what is refused of the rest."""
 
 import pytest
-from tests.prompts.small_library import Room
 
-from orchestrator.prompts import PromptTooLong, SoundMissing, SsmlInvalid
+from orchestrator.prompts import PromptTooLong, SoundMissing, SsmlInvalid, prepare
+from tests.prompts.small_library import Room
 
 
 @pytest.mark.parametrize(
@@ -11,17 +11,22 @@ from orchestrator.prompts import PromptTooLong, SoundMissing, SsmlInvalid
     [
         ("HELLO", ["phrases/hello"]),
         ("  “Hello!”  ", ["phrases/hello"]),
-        ("Hello. Your  verification\n code is", ["phrases/hello", "silence/400", "phrases/your-verification-code-is"]),
+        (
+            "Hello. Your  verification\n code is",
+            ["phrases/hello", "silence/400", "phrases/your-verification-code-is"],
+        ),
         ("Hello, Bob", ["phrases/hello", "silence/200", "phrases/bob"]),
         ("Hello Bob", ["phrases/hello", "phrases/bob"]),
         ("Your verification. Hello", ["phrases/your-verification", "silence/400", "phrases/hello"]),
         ("Your, verification", ["phrases/your-verification"]),
         ("Goodbye. Thank you!", ["phrases/goodbye-thank-you"]),
         ("Hello<!-- a comment -->, <![CDATA[Bob]]>", ["phrases/hello", "silence/200", "phrases/bob"]),
-        ("<p><s>Hello</s><s>Bob</s></p><p>Hello</p>",
-         ["phrases/hello", "silence/400", "phrases/bob", "silence/500", "silence/100", "phrases/hello"]),
+        (
+            "<p><s>Hello</s><s>Bob</s></p><p>Hello</p>",
+            ["phrases/hello", "silence/400", "phrases/bob", "silence/500", "silence/100", "phrases/hello"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_text_is_spoken_by_the_longest_recorded_phrases(room: Room, text: str, sounds: list[str]) -> None:
     assert room.heard(text) == sounds
 
@@ -29,14 +34,25 @@ def test_text_is_spoken_by_the_longest_recorded_phrases(room: Room, text: str, s
 @pytest.mark.parametrize(
     ("attributes", "silences"),
     [
-        ('time="300ms"', [300]), ('time="1.2s"', [1000, 200]), ('time="250ms"', [300]), ('time="249ms"', [200]),
-        ('time="40ms"', []), ('time="0s"', []), ('time="10s"', [5000, 5000]), ('time=".5s"', [500]),
-        ('time="+9900ms"', [5000, 2000, 2000, 500, 400]), ("", [400]), ('strength="none"', []),
-        ('strength="x-weak"', [100]), ('strength="weak"', [200]), ('strength="medium"', [400]),
-        ('strength="strong"', [500, 200]), ('strength="x-strong"', [1000]),
+        ('time="300ms"', [300]),
+        ('time="1.2s"', [1000, 200]),
+        ('time="250ms"', [300]),
+        ('time="249ms"', [200]),
+        ('time="40ms"', []),
+        ('time="0s"', []),
+        ('time="10s"', [5000, 5000]),
+        ('time=".5s"', [500]),
+        ('time="+9900ms"', [5000, 2000, 2000, 500, 400]),
+        ("", [400]),
+        ('strength="none"', []),
+        ('strength="x-weak"', [100]),
+        ('strength="weak"', [200]),
+        ('strength="medium"', [400]),
+        ('strength="strong"', [500, 200]),
+        ('strength="x-strong"', [1000]),
         ('time="600ms" strength="weak"', [500, 100]),
     ],
-)  # fmt: skip
+)
 def test_a_break_is_made_of_the_shipped_silences(room: Room, attributes: str, silences: list[int]) -> None:
     # The break stands in the place of the pause that the full stop asks for.
     heard = room.heard(f"Hello. <break {attributes}/> Bob")
@@ -45,9 +61,17 @@ def test_a_break_is_made_of_the_shipped_silences(room: Room, attributes: str, si
 
 @pytest.mark.parametrize(
     "attributes",
-    ['time="10001ms"', 'time="-1s"', 'time="1"', 'time="1e3ms"', 'time="1 s"', 'time=""', 'strength="loud"',
-     'time="１s"'],
-)  # fmt: skip
+    [
+        'time="10001ms"',
+        'time="-1s"',
+        'time="1"',
+        'time="1e3ms"',
+        'time="1 s"',
+        'time=""',
+        'strength="loud"',
+        'time="１s"',
+    ],
+)
 def test_a_break_that_is_no_time_or_too_long_is_refused(room: Room, attributes: str) -> None:
     with pytest.raises(SsmlInvalid, match="<break>"):
         room.heard(f"Hello<break {attributes}/>")
@@ -57,8 +81,12 @@ def test_digits_ignore_separators_and_characters_take_letters_of_either_case(roo
     spelt = [name for name in room.heard('<say-as interpret-as="digits">12-3 4</say-as>') if "digits" in name]
     assert spelt == ["digits/1", "digits/2", "digits/3", "digits/4"]
     assert room.heard('<say-as interpret-as="characters">aB 7</say-as>') == [
-        "letters/a", "silence/300", "letters/b", "silence/300", "digits/7",
-    ]  # fmt: skip
+        "letters/a",
+        "silence/300",
+        "letters/b",
+        "silence/300",
+        "digits/7",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +112,9 @@ def test_another_interpret_as_is_not_supported_yet_by_name(room: Room, kind: str
         room.heard(f'<say-as interpret-as="{kind}">1</say-as>')
 
 
-@pytest.mark.parametrize("name", ["prosody", "voice", "emphasis", "sub", "phoneme", "mark", "lexicon", "w", "desc"])
+@pytest.mark.parametrize(
+    "name", ["prosody", "voice", "emphasis", "sub", "phoneme", "mark", "lexicon", "w", "desc"]
+)
 def test_other_elements_of_ssml_are_not_supported_yet_by_name(room: Room, name: str) -> None:
     with pytest.raises(SsmlInvalid, match=f"<{name}> is not supported yet"):
         room.heard(f"<{name}>Hello</{name}>")
@@ -126,9 +156,13 @@ def test_an_xml_declaration_and_its_encoding_do_no_harm(room: Room) -> None:
 
 
 def test_audio_plays_a_sound_of_the_language_or_of_another(room: Room) -> None:
-    assert room.heard('<audio src="phrases/bob"/><audio src="zh/phrases/hello"/><audio src="silence/500"/>') == [
-        "phrases/bob", "zh/phrases/hello", "silence/500",
-    ]  # fmt: skip
+    assert room.heard(
+        '<audio src="phrases/bob"/><audio src="zh/phrases/hello"/><audio src="silence/500"/>'
+    ) == [
+        "phrases/bob",
+        "zh/phrases/hello",
+        "silence/500",
+    ]
 
 
 def test_audio_that_is_not_there_is_replaced_by_its_content(room: Room) -> None:
@@ -139,7 +173,8 @@ def test_audio_that_is_not_there_is_replaced_by_its_content(room: Room) -> None:
 
 
 @pytest.mark.parametrize(
-    "src", ["../en/x", "/etc/passwd", "http://example.org/a.wav", "a//b", "a/", "A", "a.wav", "", "a" * 129, "a b"]
+    "src",
+    ["../en/x", "/etc/passwd", "http://example.org/a.wav", "a//b", "a/", "A", "a.wav", "", "a" * 129, "a b"],
 )
 def test_audio_takes_the_name_of_a_sound_and_nothing_else(room: Room, src: str) -> None:
     with pytest.raises(SsmlInvalid, match="src of <audio>"):
@@ -149,8 +184,13 @@ def test_audio_takes_the_name_of_a_sound_and_nothing_else(room: Room, src: str) 
 def test_lang_switches_phrases_and_digits_inside(room: Room) -> None:
     body = 'Hello <lang xml:lang="zh-CN">您好 <say-as interpret-as="digits">1</say-as></lang> Bob'
     assert room.heard(body) == [
-        "phrases/hello", "zh/phrases/hello", "silence/300", "zh/digits/1", "silence/300", "phrases/bob",
-    ]  # fmt: skip
+        "phrases/hello",
+        "zh/phrases/hello",
+        "silence/300",
+        "zh/digits/1",
+        "silence/300",
+        "phrases/bob",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -171,8 +211,6 @@ def test_a_fault_names_the_template_and_the_line_in_it(room: Room, source: str, 
 
 def test_a_fault_in_an_included_template_names_that_one(room: Room) -> None:
     library = room.library(t="<speak>\n{% include '_part' %}</speak>", _part="Hello\n\n<mark/>\n")
-    from orchestrator.prompts import prepare
-
     with pytest.raises(SsmlInvalid, match='template "_part", line 3'):
         prepare(library, "en", "t", code=None, variables={}, plays=1, default_language="en")
 
