@@ -128,7 +128,12 @@ class Client:
 
     def origin(self, url: str) -> str:
         """The receiver that `url` belongs to. The operator's own is never one with a job's."""
-        return f"trusted {url}" if url == self._settings.url else target(url).origin
+        if url == self._settings.url:
+            return f"trusted {url}"
+        try:
+            return target(url).origin
+        except ValueError:
+            return "unusable"  # `post` will say so
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Response:
         """Send `body` once. Whatever goes wrong is an answer too."""

@@ -14,6 +14,10 @@ from collections.abc import Callable, Collection, Sequence
 from orchestrator.notify.delivery import Delivery
 from orchestrator.notify.origins import Lane, Origin, Turns
 
+PUT_OFF = 2.0
+"""What finds no room is put off by at least this (seconds)…"""
+PUT_OFF_RATE = 500.0
+"""… and comes back at this rate (lanes a second for one receiver), so that a long queue costs few writes."""
 _LAST = frozenset({"job.ended", "cdr"})
 """After these a lane gets nothing more."""
 
@@ -30,7 +34,7 @@ class Lanes:
     ) -> None:
         self._origin_of = origin_of
         self._max_queued = max_queued
-        self._max_per_origin = max(1, max_queued // 4)
+        self._max_per_origin = max(1, max_queued // 2)
         self._max_known = max_queued
         self._turns = Turns(slots=in_flight, per_origin=per_origin)
         self._lanes: dict[str, Lane] = {}
@@ -94,6 +98,14 @@ class Lanes:
         for delivery in deliveries[: max(1, room)]:
             self._append(lane, delivery)
         return True
+
+    def put_off(self, head: Delivery, now: float) -> float:
+        """When to try again to find room for a lane that `load` refused (seconds since the epoch)."""
+        origin = self._origins.get(self._origin_of(head.url))
+        if origin is None:
+            return now + PUT_OFF
+        origin.full_until = max(origin.full_until, now + PUT_OFF) + 1.0 / PUT_OFF_RATE
+        return origin.full_until
 
     def _new_lane(self, head: Delivery) -> Lane:
         self._known.pop(head.lane, None)
@@ -209,7 +221,7 @@ class Lanes:
         if origin.queued == 0 and origin.flying == 0:
             self._origins.pop(origin.key, None)
 
-    # Room. Nobody holds more than a quarter of the memory; when it is full, those who hold most give way.
+    # Room. Nobody holds more than half of the memory; when it is full, those who hold most give way.
 
     def _room(self, origin: Origin | None) -> bool:
         held = origin.queued if origin is not None else 0

@@ -20,7 +20,7 @@ DOWN_AFTER = 3
 class Origin:
     """One receiver's waiting lanes and its health."""
 
-    __slots__ = ("failures", "flying", "key", "queued", "troubled", "turn", "waiting", "window")
+    __slots__ = ("failures", "flying", "full_until", "key", "queued", "troubled", "turn", "waiting", "window")
 
     def __init__(self, key: str, *, troubled: bool, window: int) -> None:
         self.key = key
@@ -31,6 +31,8 @@ class Origin:
         self.window = window
         self.failures = 0
         self.troubled = troubled
+        self.full_until = 0.0
+        """When the last lane put off for want of room comes back (seconds since the epoch)."""
         self.turn = False
         """Whether it stands in a queue of `Turns`."""
 
