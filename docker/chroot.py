@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -118,14 +119,15 @@ def _reap(lab: Lab) -> None:
 
 def stop(lab: Lab) -> None:
     """End it: by SIGTERM, and where that does not help within 5 s by SIGKILL."""
-    if not is_alive(lab):
-        return
-    send(lab, signal.SIGTERM)
-    send(lab, signal.SIGCONT)
-    if not wait_gone(lab, 5):
-        say(f"lab {lab.name}: Asterisk does not end by itself, killing it")
-        send(lab, signal.SIGKILL)
-        wait_gone(lab, 5)
+    for sig, seconds in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
+        # It may end at any moment, also between two signals. A frozen one must go on to see the first.
+        with contextlib.suppress(LabError, ProcessLookupError):
+            send(lab, sig)
+            send(lab, signal.SIGCONT)
+        if wait_gone(lab, seconds):
+            return
+        say(f"Lab {lab.name}: Asterisk has not ended {seconds} s after {sig.name}.")
+    raise LabError(f"lab {lab.name} cannot be stopped; mend: kill process {lab.pid} by hand")
 
 
 def cli(lab: Lab, command: str) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from docker.config import owner
-from docker.instance import Lab, LabError, Paths, say
+from docker.instance import Lab, LabError, Paths, locked, say
 
 FILE = Path(__file__).with_name("compose.yaml")
 IMAGE = "orchestrator-lab-asterisk"
@@ -65,11 +65,16 @@ def _run(name: str, paths: Paths, *arguments: str) -> subprocess.CompletedProces
     return done
 
 
+def build(name: str, paths: Paths) -> None:
+    """Build the image where it is missing or its Dockerfile has changed."""
+    with locked(IMAGE):
+        if not _answers("docker", "image", "inspect", IMAGE):
+            say("Building the lab's image once (a minute or two) ...")
+        _run(name, paths, "build")
+
+
 def start(name: str, paths: Paths) -> str:
-    """Build the image where it is missing, start the container, and return its id."""
-    if not _answers("docker", "image", "inspect", IMAGE):
-        say("Building the lab's image once (a minute or two) ...")
-    _run(name, paths, "build")
+    """Start the container, and return its id."""
     _copy_core_sounds(paths.sounds)
     _run(name, paths, "up", "-d")
     return _run(name, paths, "ps", "-q", "asterisk").stdout.strip()

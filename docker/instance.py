@@ -164,7 +164,11 @@ def locked(what: str) -> Iterator[None]:
     """Hold .lab/WHAT.lock, so that starts side by side wait for each other. Freed when the process ends."""
     HOME.mkdir(exist_ok=True)
     with (HOME / f"{what}.lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"Waiting for another lab command to finish ({what}) ...")
+            fcntl.flock(held, fcntl.LOCK_EX)
         yield
 
 
@@ -184,9 +188,10 @@ def is_free(port: int, kind: socket.SocketKind) -> bool:
     return True
 
 
-def free_ports() -> Ports:
+def free_ports(name: str) -> Ports:
     """Ports that nobody has now and no other lab was given. Call it with the lock "ports" held."""
-    claimed = [Ports(**json.loads(file.read_text())) for file in HOME.glob("*/ports.json")]
+    others = (file for file in HOME.glob("*/ports.json") if file.parent.name != name)
+    claimed = [Ports(**json.loads(file.read_text())) for file in others]
     taken = {port for other in claimed for port in (other.ari, other.sip, other.sipp)}
     # Below the range that the kernel hands out by itself, and clear of the defaults.
     candidates = iter(range(20000, 21000))

@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 
-from docker import chroot, compose, config, instance
+from docker import chroot, compose, config, instance, rootfs
 from docker.instance import Lab, LabError, Paths, Ports, say
 
 READY_SECONDS = 30.0
@@ -73,7 +73,9 @@ def up(name: str, mode: str = "auto", ports: Ports | None = None, free_ports: bo
 
 def _choose_ports(paths: Paths, known: Lab | None, ports: Ports | None, free_ports: bool) -> Ports:
     with instance.locked("ports"):
-        chosen = ports or (known.ports if known else instance.free_ports() if free_ports else Ports())
+        chosen = ports or (
+            known.ports if known else instance.free_ports(paths.root.name) if free_ports else Ports()
+        )
         for port, kind in ((chosen.ari, socket.SOCK_STREAM), (chosen.sip, socket.SOCK_DGRAM)):
             if not instance.is_free(port, kind):
                 raise LabError(
@@ -85,10 +87,14 @@ def _choose_ports(paths: Paths, known: Lab | None, ports: Ports | None, free_por
 
 
 def _start(name: str, mode: str, paths: Paths, ports: Ports) -> Lab:
-    began = time.monotonic()
-    say(f"Starting Asterisk as lab {name} ({mode}) ...")
     lab = _describe(name, mode, paths, ports)
     try:
+        if mode == "docker":
+            compose.build(name, paths)
+        else:
+            rootfs.ensure()
+        say(f"Starting Asterisk as lab {name} ({mode}) ...")
+        began = time.monotonic()
         if mode == "docker":
             lab = dataclasses.replace(lab, container=compose.start(name, paths))
         else:
@@ -98,6 +104,8 @@ def _start(name: str, mode: str, paths: Paths, ports: Ports) -> Lab:
         instance.write(lab)
     except BaseException:
         _stop(lab)
+        if not paths.state.exists():
+            _forget(paths)
         raise
     took = time.monotonic() - began
     say(f"Lab {name} is up after {took:.1f} s: Asterisk {lab.asterisk_version} at {lab.ari_url}")
@@ -184,6 +192,14 @@ def _stop(lab: Lab) -> None:
         chroot.stop(lab)
 
 
+def _forget(paths: Paths) -> None:
+    """Remove what a lab that is down has no use for, its password first of all."""
+    for left in (paths.password, paths.state, paths.digest, paths.root / "ports.json"):
+        left.unlink(missing_ok=True)
+    for folder in (paths.etc, paths.run, paths.varlib):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def down(name: str, purge: bool = False) -> bool:
     """Take the lab down; return whether there was one. Recordings and sounds stay unless purged."""
     paths = instance.paths_of(name)
@@ -193,10 +209,7 @@ def down(name: str, purge: bool = False) -> bool:
         lab = instance.read(name)
         if lab:
             _stop(lab)
-        for left in (paths.state, paths.password, paths.digest, paths.root / "ports.json"):
-            left.unlink(missing_ok=True)
-        for folder in (paths.etc, paths.run, paths.varlib):
-            shutil.rmtree(folder, ignore_errors=True)
+        _forget(paths)
         if purge:
             shutil.rmtree(paths.root)
             (instance.HOME / f"{name}.lock").unlink(missing_ok=True)
