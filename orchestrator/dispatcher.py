@@ -171,24 +171,21 @@ class Sweeper:
         ledger: Ledger,
         live: LiveCalls,
         clock: Clock,
-        bell: Doorbell,
-        *,
-        notify_url: str | None,
-        worker: str,
+        end: Callable[[str, str, str], Awaitable[None]],
     ) -> None:
+        self.bell = Doorbell()
+        """Rung when another process has written to the ledger."""
         self._ledger = ledger
         self._live = live
         self._clock = clock
-        self._bell = bell
-        self._notify_url = notify_url
-        self._worker = worker
+        self._end = end
 
     async def run(self) -> None:
         """Sweep until cancelled: at each expiry, and whenever the bell rings."""
         while True:
-            seen = self._bell.count
+            seen = self.bell.count
             wait = await self.sweep()
-            await self._bell.wait(seen, wait)
+            await self.bell.wait(seen, wait)
 
     async def sweep(self) -> float:
         """End what is over now. Seconds until the next expiry, `LONGEST_WAIT` at most."""
@@ -200,7 +197,7 @@ class Sweeper:
                 outcome, reason = "expired", "it expired before it could be dialled"
             if job.attempts and not job.cancel:
                 reason = f"it expired before attempt {job.attempts + 1}"
-            await end_job(self._ledger, job.id, outcome, reason, now, self._notify_url, self._worker)
+            await self._end(job.id, outcome, reason)
         for job_id in await self._ledger.cancelled_active():
             self._live.cancel(job_id)
         upcoming = await self._ledger.next_expiry()

@@ -1,0 +1,127 @@
+"""From the configuration to the things that the rooms are made of. Nothing here runs; it only builds."""
+
+import ipaddress
+import random
+from pathlib import Path
+
+from orchestrator.clock import Clock
+from orchestrator.config import Config, ConfigError
+from orchestrator.config import Pbx as PbxConfig
+from orchestrator.guard.seal import Seal, SealError, key_beside, parse_key
+from orchestrator.intake.accept import Rules
+from orchestrator.notify.errors import NotifyError
+from orchestrator.notify.settings import NotifySettings
+from orchestrator.pbx.ari.adapter import AriPbx
+from orchestrator.pbx.ari.settings import AriSettings
+from orchestrator.pbx.errors import PbxConfigError
+from orchestrator.pbx.port import Pbx, Sink
+from orchestrator.prompts import Library, PromptError, load_library, packaged_root
+
+
+def ledger_path(config: Config) -> Path:
+    """The file of the embedded ledger."""
+    return config.path(config.ledger.url.removeprefix("sqlite:///"))
+
+
+def load_seal(config: Config) -> Seal:
+    """The seal with the configured key, or the one beside the ledger.
+
+    Raises `ConfigError`.
+    """
+    try:
+        key = parse_key(config.ledger.key) if config.ledger.key else key_beside(ledger_path(config))
+        return Seal(key)
+    except SealError as error:
+        raise ConfigError(str(error)) from None
+
+
+def load_prompts(config: Config) -> Library:
+    """The library of sounds and templates.
+
+    Raises `ConfigError`.
+    """
+    roots = [packaged_root(), *(config.path(folder) for folder in config.prompts.library)]
+    templates = [config.path(config.prompts.templates)] if config.prompts.templates else []
+    try:
+        library = load_library(roots, templates)
+        library.resolve(config.prompts.language, config.prompts.language)
+    except PromptError as error:
+        raise ConfigError(f"prompts: {error}") from None
+    return library
+
+
+def rules(config: Config, library: Library, seal: Seal) -> Rules:
+    """What the intake checks jobs against."""
+    return Rules(
+        library=library,
+        seal=seal,
+        language=config.prompts.language,
+        min_code_digits=config.jobs.min_code_digits,
+        caller_ids=config.caller_ids,
+        notify_url=config.notify.url,
+        allow_networks=tuple(ipaddress.ip_network(net) for net in config.notify.allow_networks),
+    )
+
+
+def secrets_of(config: Config) -> tuple[str, ...]:
+    """Every secret that notifications are signed with, the current one first."""
+    first = (config.notify.secret,) if config.notify.secret else ()
+    return (*first, *config.notify.secrets)
+
+
+def notify_settings(config: Config) -> NotifySettings:
+    """The notifier's settings.
+
+    Raises `ConfigError`.
+    """
+    notify = config.notify
+    try:
+        return NotifySettings(
+            worker=config.worker.name,
+            secrets=secrets_of(config),
+            url=notify.url,
+            allow=tuple(ipaddress.ip_network(net) for net in notify.allow_networks),
+            timeout=notify.timeout,
+            connect_timeout=min(5.0, notify.timeout),
+            per_receiver=notify.per_receiver,
+            in_flight=notify.max_deliveries,
+            max_queued=notify.max_queued,
+        )
+    except NotifyError as error:
+        raise ConfigError(f"notify: {error}") from None
+
+
+def ari_settings(pbx: PbxConfig, app: str | None = None) -> AriSettings:
+    """One node's settings, under another Stasis app name when `app` is given.
+
+    Raises `ConfigError`.
+    """
+    try:
+        return AriSettings(
+            name=pbx.name,
+            url=pbx.url,
+            username=pbx.username,
+            password=pbx.password or "",
+            app=app or pbx.app,
+            dial=pbx.dial,
+            transport=pbx.transport,
+            sounds_prefix=pbx.sounds,
+            request_timeout=pbx.request_timeout,
+            originate_timeout=pbx.request_timeout,
+            max_inflight=max(1000, 4 * pbx.max_calls),
+        )
+    except PbxConfigError as error:
+        raise ConfigError(str(error)) from None
+
+
+def make_pbx(pbx: PbxConfig, sink: Sink, clock: Clock, app: str | None = None) -> Pbx:
+    """The adapter of one node.
+
+    Raises `ConfigError`.
+    """
+    return AriPbx(
+        ari_settings(pbx, app),
+        sink,
+        clock=clock,
+        random=random.SystemRandom(),
+    )

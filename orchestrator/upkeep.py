@@ -1,0 +1,74 @@
+"""What the worker does now and then: look for what others wrote, send CDRs, count, forget."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from orchestrator.clock import Clock
+from orchestrator.config import Config
+from orchestrator.ledger.port import Ledger
+from orchestrator.live import LiveCalls
+from orchestrator.meters import Meters
+from orchestrator.notify.payload import MAX_RECORDS
+from orchestrator.report import cdr_batch
+
+WATCH_EVERY: Final = 0.05
+"""Seconds between two looks whether another process wrote to the ledger."""
+COUNT_EVERY: Final = 5.0
+FORGET_EVERY: Final = 600.0
+FORGET_AT_ONCE: Final = 500
+
+_log = structlog.get_logger(__name__)
+
+
+async def watch(ledger: Ledger, wake: Callable[[], None]) -> None:
+    """Call `wake` whenever another process has written to the ledger."""
+    while True:
+        if await ledger.changed():
+            wake()
+        await asyncio.sleep(WATCH_EVERY)
+
+
+async def batch_cdrs(ledger: Ledger, clock: Clock, config: Config, wanted: bool) -> None:
+    """Send call records in batches: fifty together, or what there is every `notify.cdr_interval`."""
+    url = config.notify.url
+    if url is None or not wanted:
+        return
+    while True:
+        await asyncio.sleep(config.notify.cdr_interval)
+        await send_cdrs(ledger, clock, url, config.worker.name)
+
+
+async def send_cdrs(ledger: Ledger, clock: Clock, url: str, worker: str) -> None:
+    """Put every record not sent yet into the outbox, up to fifty a notification."""
+    while await ledger.batch_cdrs(MAX_RECORDS, lambda records: cdr_batch(records, url, worker, clock())):
+        pass
+
+
+async def keep_counts(
+    ledger: Ledger, meters: Meters, live: LiveCalls, why_not_ready: Callable[[], str | None]
+) -> None:
+    """Keep the gauges true."""
+    while True:
+        counts = await ledger.counts()
+        for state in ("queued", "active"):
+            meters.jobs.labels(state).set(counts.get(f"jobs_{state}", 0))
+        for state in ("pending", "dead"):
+            meters.outbox.labels(state).set(counts.get(f"outbox_{state}", 0))
+        meters.ledger_waiting.set(ledger.waiting)
+        meters.ready.set(why_not_ready() is None)
+        for name, pbx in live.nodes.items():
+            meters.live.labels(name).set(live.on_node(name))
+            meters.connected.labels(name).set(pbx.connected)
+        await asyncio.sleep(COUNT_EVERY)
+
+
+async def keep_forgetting(ledger: Ledger, clock: Clock, keep_days: float) -> None:
+    """Delete jobs that ended longer ago than `keep_days`, a few at a time."""
+    while True:
+        forgotten = await ledger.forget(clock() - keep_days * 86400, FORGET_AT_ONCE)
+        if forgotten:
+            _log.info("jobs_forgotten", count=forgotten)
+        await asyncio.sleep(1.0 if forgotten == FORGET_AT_ONCE else FORGET_EVERY)

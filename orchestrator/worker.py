@@ -1,0 +1,284 @@
+"""The worker: wires the rooms together and keeps them running until it is told to stop.
+
+Order matters twice. At the start, every open call is taken up from its journal before a PBX is connected, so
+that no event meets a stranger. At the stop, dialling ends first, then live calls get their time, then the
+notifications, and the ledger is closed last.
+"""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+import structlog
+
+from orchestrator import setup
+from orchestrator.clock import Clock
+from orchestrator.config import Config, ConfigError
+from orchestrator.dispatcher import NodeDispatcher, Sweeper, end_job, open_script
+from orchestrator.guard.seal import Seal, SealError
+from orchestrator.http.health import app_of, listening
+from orchestrator.ledger.errors import LedgerUnusable
+from orchestrator.ledger.port import Ledger
+from orchestrator.ledger.records import Script
+from orchestrator.ledger.sqlite import SqliteLedger, WorkerLock
+from orchestrator.live import LiveCalls
+from orchestrator.meters import Meters
+from orchestrator.notify.errors import NotifyError
+from orchestrator.notify.notifier import Notifier
+from orchestrator.pbx.errors import PbxError
+from orchestrator.pbx.port import Link, Pbx
+from orchestrator.prompts import Library
+from orchestrator.report import trunk_of
+from orchestrator.upkeep import batch_cdrs, keep_counts, keep_forgetting, watch
+
+FLUSH_TIMEOUT: Final = 5.0
+"""Seconds that notifications get to go out at the end; the rest waits in the ledger."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Node:
+    """One PBX node: its adapter, what pulls jobs for it, and whether it may."""
+
+    def __init__(self, name: str, pbx: Pbx, dispatcher: NodeDispatcher) -> None:
+        self.name = name
+        self.pbx = pbx
+        self.dispatcher = dispatcher
+        self.link = Link(name, False, 0.0, "not connected yet")
+        self.changed = asyncio.Event()
+        self.problem: str | None = "not connected yet"
+
+
+class Worker:
+    """A running worker. Made by `working`."""
+
+    def __init__(
+        self, config: Config, ledger: Ledger, library: Library, seal: Seal, clock: Clock, only: str | None
+    ) -> None:
+        self.meters = Meters()
+        self.draining = False
+        self._config = config
+        self._ledger = ledger
+        self._library = library
+        self._seal = seal
+        self._clock = clock
+        self._only = only
+        self._nodes: dict[str, Node] = {}
+        url, name = config.notify.url, config.worker.name
+        self.live = LiveCalls(
+            ledger,
+            clock,
+            worker=name,
+            notify_url=url,
+            trunks={pbx.name: trunk_of(pbx.dial) for pbx in config.pbx},
+            meters=self.meters,
+            max_queued=sum(pbx.max_queued for pbx in config.pbx) or 1,
+            on_freed=self._freed,
+        )
+        self.live.on_link = self._linked
+        self.sweeper = Sweeper(ledger, self.live, clock, self._end)
+        self.notifier: Notifier | None = None
+        if setup.secrets_of(config):
+            self.notifier = Notifier(
+                ledger, setup.notify_settings(config), clock, secrets.SystemRandom().random, meter=self.meters
+            )
+            ledger.on_deliveries = self.notifier.offer
+        # A call made beside a worker must not take the worker's Stasis application from it.
+        app = None if only is None else f"orchestrator-{secrets.token_hex(4)}"
+        for pbx in config.pbx:
+            dispatcher = NodeDispatcher(
+                pbx, ledger, self.live, seal, clock, may_dial=self._may_dial, end=self._end, only=only
+            )
+            adapter = setup.make_pbx(pbx, self.live.sink, clock, app)
+            self._nodes[pbx.name] = Node(pbx.name, adapter, dispatcher)
+            self.live.nodes[pbx.name] = adapter
+
+    def why_not_ready(self) -> str | None:
+        """Why no call can be made now, or None."""
+        if self.draining:
+            return "draining"
+        if self._ledger.fault is not None:
+            return f"ledger: {self._ledger.fault}"
+        if all(node.problem is not None for node in self._nodes.values()):
+            return "; ".join(f"{node.name}: {node.problem}" for node in self._nodes.values())
+        return None
+
+    def wake(self) -> None:
+        """Look at the ledger again: another process wrote to it."""
+        self.sweeper.bell.ring()
+        for node in self._nodes.values():
+            node.dispatcher.bell.ring()
+        if self.notifier is not None:
+            self.notifier.wake()
+
+    async def adopt(self) -> None:
+        """Take up every call that has no end in the ledger."""
+        for found in await self._ledger.open_calls():
+            try:
+                script = open_script(self._seal, found)
+            except SealError as error:
+                _log.error("call_unreadable", job=found.job.id, error=str(error))
+                script = Script((), 0)
+            self.live.adopt(found, script)
+            _log.info("call_adopted", job=found.job.id, call=found.call_id)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then drain.
+
+        Raises `PbxConfigError` when a PBX refuses us for good, and whatever breaks the ledger.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                keep = [
+                    group.create_task(job)
+                    for job in (
+                        self._ledger.broken(),
+                        self.sweeper.run(),
+                        watch(self._ledger, self.wake),
+                        keep_forgetting(self._ledger, self._clock, self._config.ledger.keep_days),
+                        keep_counts(self._ledger, self.meters, self.live, self.why_not_ready),
+                        batch_cdrs(self._ledger, self._clock, self._config, self.notifier is not None),
+                        *((self.notifier.run(),) if self.notifier else ()),
+                        *(node.pbx.run() for node in self._nodes.values()),
+                        *(self._keep(node) for node in self._nodes.values()),
+                    )
+                ]
+                pulling = [group.create_task(node.dispatcher.run()) for node in self._nodes.values()]
+                await stop.wait()
+                await self._drain(pulling)
+                for task in keep:
+                    task.cancel()
+        except* (PbxError, NotifyError) as several:
+            raise _first(several) from None
+
+    async def _drain(self, pulling: list[asyncio.Task[None]]) -> None:
+        self.draining = True
+        for node in self._nodes.values():
+            node.dispatcher.stop()
+        await asyncio.gather(*pulling)
+        if len(self.live):
+            _log.info("draining", live_calls=len(self.live), limit=self._config.worker.drain_timeout)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._config.worker.drain_timeout):
+                await self.live.wait_idle()
+        if len(self.live):
+            _log.warning("calls_left", count=len(self.live), note="the next worker takes them up")
+        if self.notifier is not None:
+            await self.notifier.drain(FLUSH_TIMEOUT)
+
+    def _may_dial(self) -> bool:
+        backlog = self._ledger.waiting >= self._config.ledger.max_queued // 2
+        return not self.draining and not backlog and self._ledger.fault is None
+
+    async def _end(self, job_id: str, outcome: str, reason: str) -> None:
+        config = self._config
+        now = self._clock()
+        await end_job(self._ledger, job_id, outcome, reason, now, config.notify.url, config.worker.name)
+
+    def _freed(self, pbx: str) -> None:
+        self._nodes[pbx].dispatcher.freed()
+
+    # ── one node ──
+
+    def _linked(self, link: Link) -> None:
+        node = self._nodes[link.pbx]
+        node.link = link
+        node.changed.set()
+        if not link.up:
+            node.dispatcher.ready = False
+            node.problem = link.reason
+
+    async def _keep(self, node: Node) -> None:
+        """Whenever the node's connection comes up: settle what was missed, check its sounds, let it dial."""
+        while True:
+            await node.changed.wait()
+            node.changed.clear()
+            if not node.link.up:
+                continue
+            try:
+                await node.pbx.reconcile(self.live.channels_on(node.name))
+                node.problem = await self._missing_sounds(node)
+            except PbxError as error:
+                node.problem = str(error)
+            node.dispatcher.ready = node.problem is None
+            if node.problem is None:
+                _log.info("pbx_ready", pbx=node.name)
+                node.dispatcher.bell.ring()
+            elif not node.changed.is_set():
+                _log.error("pbx_not_ready", pbx=node.name, reason=node.problem)
+                await _changed_within(node.changed, 5.0)
+                node.changed.set()
+
+    async def _missing_sounds(self, node: Node) -> str | None:
+        check = await node.pbx.check_sounds(tuple(self._library.sounds))
+        if not check.missing:
+            return None
+        return (
+            f"{len(check.missing)} of {check.checked} sounds are not there, such as {check.missing[0]}; "
+            "run: orchestrator sounds install"
+        )
+
+
+async def _changed_within(event: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+def _first(group: BaseExceptionGroup[Exception]) -> BaseException:
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found
+
+
+@contextlib.asynccontextmanager
+async def opened(config: Config) -> AsyncIterator[SqliteLedger]:
+    """The ledger, for as long as the block runs.
+
+    Raises `LedgerUnusable`.
+    """
+    path = setup.ledger_path(config)
+    ledger = await SqliteLedger.open(path, config.ledger.commit_interval)
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
+
+
+async def run_worker(
+    config: Config,
+    stop: asyncio.Event,
+    clock: Clock,
+    *,
+    only: str | None = None,
+    started: Callable[[Worker], None] = lambda worker: None,
+) -> None:
+    """Run a worker until `stop` is set. With `only`, it makes that one job's calls and adopts nothing.
+
+    Raises `ConfigError`, `LedgerUnusable` (also when another worker has the ledger), `PbxConfigError`,
+    `ListenError`.
+    """
+    if not config.pbx:
+        raise ConfigError("no PBX is configured: add a [[pbx]] section (see the README)")
+    seal, library = setup.load_seal(config), setup.load_prompts(config)
+    lock = WorkerLock.take(setup.ledger_path(config))
+    if lock is None:
+        raise LedgerUnusable(
+            f"another worker runs on {setup.ledger_path(config)}; stop it, or give this one its own ledger"
+        )
+    try:
+        async with opened(config) as ledger:
+            worker = Worker(config, ledger, library, seal, clock, only)
+            if only is None:
+                await worker.adopt()
+            async with contextlib.AsyncExitStack() as stack:
+                if config.http is not None and only is None:
+                    app = app_of(worker.meters.registry, worker.why_not_ready)
+                    await stack.enter_async_context(listening(app, config.http.listen))
+                started(worker)
+                await worker.run(stop)
+    finally:
+        lock.release()
