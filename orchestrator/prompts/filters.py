@@ -136,6 +136,8 @@ def _limited(function: Callable[..., object]) -> Callable[..., object]:
             if isinstance(given, str):
                 checked(given)
                 cost += len(given) // CHARACTERS_PER_STEP * 4
+            elif isinstance(given, list):
+                cost += len(given)
         context.steps.take(cost)
         return checked(function(value, *args))
 

@@ -107,10 +107,14 @@ def sounds(folder: Path, prefix: str) -> dict[str, Sound]:
     for name in sorted(others.keys() - wavs.keys()):
         missing = folder / f"{name}.wav"
         raise LibraryError("the WAV of this sound is missing", "put it beside the others", str(missing))
-    return {
+    found = {
         name: Sound(f"{prefix}/{name}", _ms(path), path, tuple(sorted(others.get(name, ()))))
         for name, path in sorted(wavs.items())
     }
+    for sound in found.values():
+        for encoding in sound.encodings:
+            _same_length(sound, encoding)
+    return found
 
 
 def templates(folder: Path) -> dict[str, Source]:
@@ -150,6 +154,18 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError:
         reason = "it is not in UTF-8"
     raise LibraryError(f"the file cannot be read ({reason})", "correct it", str(path))
+
+
+def _same_length(sound: Sound, encoding: str) -> None:
+    """Refuse an encoding that cannot be of the same recording. G.711 has one byte a sample, and no header."""
+    path = sound.wav.with_suffix(f".{encoding}")
+    ms = round(path.stat().st_size * 1000 / SAMPLE_RATE)
+    if abs(ms - sound.ms) > 10:
+        raise LibraryError(
+            f"it lasts {ms} ms, and the WAV of that name {sound.ms} ms",
+            "make both of one recording",
+            str(path),
+        )
 
 
 def _ms(path: Path) -> int:

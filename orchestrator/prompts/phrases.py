@@ -8,6 +8,7 @@ Japanese have no spaces; there each character is a word.
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from orchestrator.prompts.playlist import Item
@@ -23,7 +24,7 @@ _QUIET = "\"'“”‘’«»()\\[\\]{}¿¡‐\\-《》〈〉「」『』（）�
 _IDEOGRAPH = "\u3005-\u3007\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _PART = f"[^\\s{_SENTENCE}{_CLAUSE}{_QUIET}{_IDEOGRAPH}]+"
 _TOKEN = re.compile(
-    f"(?P<word>{_PART}(?:['’.\\-]{_PART})*)|(?P<one>[{_IDEOGRAPH}])|(?P<end>[{_SENTENCE}])|(?P<mark>[{_CLAUSE}])"
+    f"(?P<word>{_PART}(?:['’.\\-]{_PART})*)|(?P<one>[{_IDEOGRAPH}])|(?P<end>[{_SENTENCE}]+)|(?P<mark>[{_CLAUSE}])"
 )
 
 
@@ -50,6 +51,12 @@ def tokens(text: str) -> list[Token]:
     return found
 
 
+@lru_cache(maxsize=1024)
+def literal_tokens(text: str) -> tuple[Token, ...]:
+    """Do the same for a text that stands in a template, and keep the result: it comes with every job."""
+    return tuple(tokens(text))
+
+
 def composed(text: str) -> str:
     """Return the text in Unicode's normal form C, so that é is one character however it was typed."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
@@ -69,6 +76,8 @@ class PhraseTree:
         forms = [token.form for token in tokens(composed(text)) if token.form != CLAUSE]
         while forms and forms[-1] == SENTENCE:
             forms.pop()
+        while forms and forms[0] == SENTENCE:
+            forms.pop(0)
         node = self
         for form in forms:
             node = node.next.setdefault(form, PhraseTree())

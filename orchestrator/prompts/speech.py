@@ -1,13 +1,14 @@
 """Turn a document's tree into a playlist: texts by their recorded phrases, pauses by silences."""
 
 import re
+from collections.abc import Sequence
 from typing import NoReturn
 
 from orchestrator.prompts import tempo
 from orchestrator.prompts.errors import LanguageInvalid, PromptTooLong, SoundMissing, SsmlInvalid
 from orchestrator.prompts.language import Language, Sound
 from orchestrator.prompts.library import Library
-from orchestrator.prompts.phrases import CLAUSE, SENTENCE, Token, tokens
+from orchestrator.prompts.phrases import CLAUSE, SENTENCE, Token, literal_tokens, tokens
 from orchestrator.prompts.playlist import Item, Playlist
 from orchestrator.prompts.ssml import Element, Text
 
@@ -57,8 +58,9 @@ class _Speaker:
         ms = self.said if self.said is not None else (self.gap if self.items else 0)
         self.gap, self.said = 0, None
         if ms:
+            silences = self.library.silences
             for silence in tempo.silences(ms):
-                self._append(self.library.silences[silence])
+                self._append(silences[silence])
 
     def _append(self, item: Item) -> None:
         self.items.append(item)
@@ -198,7 +200,7 @@ def _sound(src: str, library: Library, language: Language) -> Sound | None:
 
 
 def _text(text: Text, speaker: _Speaker, language: Language) -> None:
-    words = tokens(text.text)
+    words = tokens(text.text) if text.made else literal_tokens(text.text)
     tree = language.spoken_phrases
     index = 0
     while index < len(words):
@@ -217,7 +219,7 @@ def _text(text: Text, speaker: _Speaker, language: Language) -> None:
         index += 1
 
 
-def _missing(text: Text, words: list[Token], index: int, language: Language) -> NoReturn:
+def _missing(text: Text, words: Sequence[Token], index: int, language: Language) -> NoReturn:
     """Say which text has no sound: quoted as far as it stands in the template itself."""
     reach = language.spoken_phrases.reach(words, index)
     quoted: list[str] = []
@@ -239,9 +241,12 @@ def _missing(text: Text, words: list[Token], index: int, language: Language) -> 
         what = f'"{shown}", which a variable or macro goes on with'
     else:
         what = f'"{shown[:120]}"'
+    mend = "record it, or add it to [phrases] of language.toml"
+    if shown == "…":
+        mend = 'record such texts, or spell it in <say-as interpret-as="digits">'
     missing = SoundMissing(
         f"no phrase of language {language.tag} speaks {what}",
-        "record it, or add it to [phrases] of language.toml",
+        mend,
         at=text.at,
         lines=text.text.count("\n", 0, words[index].start),
     )

@@ -44,7 +44,7 @@ _SPOKEN_OF = {
     nodes.Dict: "a dictionary",
 }
 # A comparison may have to look through two long texts.
-_COSTS: dict[type[nodes.Node], int] = {nodes.Compare: 10, nodes.Test: 10, nodes.Call: 5, nodes.Include: 20}
+_COSTS: dict[type[nodes.Node], int] = {nodes.Compare: 40, nodes.Test: 40, nodes.Call: 5, nodes.Include: 20}
 
 
 class Rewriter(NodeTransformer):

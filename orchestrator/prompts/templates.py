@@ -175,7 +175,7 @@ class Templates:
 def _mend(what: str) -> str:
     if what.startswith("No filter"):
         return f"use one of {', '.join(sorted(FILTERS))}"
-    return "correct the template; docs/prompts.md says what a template may hold"
+    return "correct the template"
 
 
 def _failure(error: BaseException) -> TemplateFailed:

@@ -1,6 +1,7 @@
-"""How long the pauses are, in ms. Documented in docs/prompts.md; a prompt can always say its own."""
+"""How long the pauses are, in ms. A prompt can always say its own with `<break>`."""
 
 import re
+from functools import lru_cache
 
 from orchestrator.prompts.errors import SsmlInvalid
 
@@ -43,10 +44,11 @@ def break_ms(time: str | None, strength: str | None, at: int) -> int:
     return STRENGTHS[strength]
 
 
-def silences(ms: int) -> list[int]:
+@lru_cache(maxsize=256)
+def silences(ms: int) -> tuple[int, ...]:
     """Return the shipped silences that make up a pause of a multiple of 100 ms."""
-    parts = []
+    parts: list[int] = []
     for silence in SILENCES:
         count, ms = divmod(ms, silence)
         parts.extend([silence] * count)
-    return parts
+    return tuple(parts)

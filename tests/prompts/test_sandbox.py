@@ -183,7 +183,7 @@ def test_a_template_without_a_code_has_no_code(room: Room) -> None:
         "{% set x %}{{ code }}{% endset %}{{ x }}",
         "{{ code|replace('-', '')|trim|string|default('0') }}",
         "{% with c = code %}{{ c }}{% endwith %}",
-        "{% set n = namespace(x='') %}{% for d in code|reverse %}{% set n.x = d ~ n.x %}{% endfor %}{{ n.x }}",
+        "{% set n = namespace(x='') %}{% for d in code %}{% set n.x = n.x ~ d %}{% endfor %}{{ n.x }}",
         "{% for n in range(code|length) %}{{ code[n] }}{{ '' if loop.last else ' - ' }}{% endfor %}",
         "{% include '_code' %}",
         "{% macro m() %}{{ caller() }}{% endmacro %}{% call m() %}{{ code }}{% endcall %}",

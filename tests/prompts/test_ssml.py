@@ -19,7 +19,7 @@ from tests.prompts.small_library import Room
         ("Hello Bob", ["phrases/hello", "phrases/bob"]),
         ("Your verification. Hello", ["phrases/your-verification", "silence/400", "phrases/hello"]),
         ("Your, verification", ["phrases/your-verification"]),
-        ("Goodbye. Thank you!", ["phrases/goodbye-thank-you"]),
+        ("Goodbye... Thank you!?", ["phrases/goodbye-thank-you"]),
         ("Hello<!-- a comment -->, <![CDATA[Bob]]>", ["phrases/hello", "silence/200", "phrases/bob"]),
         (
             "<p><s>Hello</s><s>Bob</s></p><p>Hello</p>",
