@@ -11,10 +11,14 @@ from orchestrator.prompts.templates import Templates
 
 
 class Sound(msgspec.Struct, frozen=True):
-    """A sound: full id, length in ms, its WAV, and the encodings that lie beside it (`ulaw`, `alaw`)."""
+    """A sound: full id, length and the silence at its end in ms, its WAV, and the encodings beside it.
+
+    `encodings` is of `ulaw` and `alaw`. `tail` counts as a part of a pause that is made after the sound.
+    """
 
     id: str
     ms: int
+    tail: int
     wav: Path
     encodings: tuple[str, ...]
 

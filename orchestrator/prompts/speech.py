@@ -55,12 +55,19 @@ class _Speaker:
         return tuple(self.items)
 
     def _pause(self) -> None:
-        ms = self.said if self.said is not None else (self.gap if self.items else 0)
+        ms = self.said
+        if ms is None:
+            ms = self._rest_of_gap() if self.gap and self.items else 0
         self.gap, self.said = 0, None
         if ms:
             silences = self.library.silences
             for silence in tempo.silences(ms):
                 self._append(silences[silence])
+
+    def _rest_of_gap(self) -> int:
+        """Return what is wanting to the gap after the silence that the last sound ends with."""
+        wanting = self.gap - self.library.sounds[self.items[-1].sound].tail
+        return int(wanting / 100 + 0.5) * 100 if wanting >= 100 else 0
 
     def _append(self, item: Item) -> None:
         self.items.append(item)

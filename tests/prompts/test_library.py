@@ -28,6 +28,29 @@ def test_each_sound_has_its_length_and_the_encodings_beside_it(root: Path) -> No
     assert library.sounds["silence/500"].ms == 500
 
 
+def test_the_silence_that_a_sound_ends_with_counts_as_pause(root: Path) -> None:
+    loud, quiet = (8000).to_bytes(2, "little"), (60).to_bytes(2, "little")
+    for digit, tail in ((1, 220), (2, 130), (3, 400)):
+        write_wav(root / f"en/digits/{digit}.wav", loud * 1600 + quiet * (8 * tail))
+    library = load_library([root])
+    assert library.sounds["en/digits/1"].tail == 220
+    assert library.sounds["en/digits/1"].ms == 420
+    assert library.sounds["en/digits/5"].tail == 0
+    playlist = prepare(
+        library, "en", "code", code="12345", variables={}, plays=1, default_language="en"
+    ).plays[0]
+    assert [item.sound.removeprefix("en/digits/") for item in playlist[4:]] == [
+        "1",
+        "2",
+        "silence/200",
+        "3",
+        "4",
+        "silence/300",
+        "5",
+        "silence/1000",
+    ]
+
+
 def test_the_packaged_root_lies_in_the_package() -> None:
     assert packaged_root().parent.name == "orchestrator"
 
