@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
+from warnings import catch_warnings
 
 from jinja2 import Template, meta
 from jinja2.exceptions import TemplateError, TemplateSyntaxError, UndefinedError
@@ -145,13 +146,17 @@ class Templates:
             self._variables[name] = frozenset(meta.find_undeclared_variables(tree)) - set(environment.globals)
             tree = rewriter.visit(tree)
             tree.set_environment(environment)
-            code = environment.compile(tree, name, where)
+            # Python warns of such things as `5[1:2]`; here they fail when, and if, they are rendered.
+            with catch_warnings(action="ignore", category=SyntaxWarning):
+                code = environment.compile(tree, name, where)
         except TemplateSyntaxError as error:
             what = error.message or "a syntax error"
             fault = LibraryError(what, _mend(what), f"{where}, line {error.lineno}")
         except (ValueError, OverflowError):
             fault = LibraryError("the template holds a number that is too large", "make it smaller", where)
-        except (RecursionError, SyntaxError, MemoryError):
+        except SyntaxError as error:
+            fault = LibraryError(f"the template cannot be compiled ({error.msg})", "make it simpler", where)
+        except (RecursionError, MemoryError):
             fault = LibraryError("the template is too deeply nested to be compiled", "make it simpler", where)
         else:
             self._others[name] = rewriter.others
