@@ -40,6 +40,9 @@ exec chroot "$root" /usr/bin/setpriv --reuid="$uid" --regid="$gid" --clear-group
 """
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/var/lib/asterisk"}
 
+# Asterisk outlives whoever started it; a handle that is let go of would warn that it still runs.
+_children: list[subprocess.Popen[bytes]] = []
+
 
 def why_not() -> str | None:
     """What stands in the way of this mode here, with the mend; None when nothing does."""
@@ -64,6 +67,7 @@ def start(paths: Paths) -> tuple[int, str]:
             stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
             env=ENVIRONMENT, cwd="/", start_new_session=True,
         )  # fmt: skip
+    _children.append(process)
     started = started_at(process.pid)
     if started is None:
         raise LabError(f"Asterisk ended at once:\n{(paths.log / 'start.log').read_text()[-800:]}")

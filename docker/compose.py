@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -51,14 +52,9 @@ def _environment(name: str, paths: Paths) -> dict[str, str]:
 
 
 def _run(name: str, paths: Paths, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [
-        *(compose() or ("docker", "compose")),
-        "-p",
-        f"orchestrator-{name}",
-        "-f",
-        str(FILE),
-        *arguments,
-    ]
+    # Two checkouts may each have a lab of this name.
+    project = f"orchestrator-{name}-{hashlib.sha256(str(paths.root).encode()).hexdigest()[:8]}"
+    command = [*(compose() or ("docker", "compose")), "-p", project, "-f", str(FILE), *arguments]
     done = subprocess.run(command, env=_environment(name, paths), capture_output=True, text=True, check=False)
     if done.returncode:
         raise LabError(f"{' '.join(command)} failed:\n{(done.stderr or done.stdout).strip()[-1500:]}", 3)

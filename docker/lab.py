@@ -128,6 +128,9 @@ def main(argv: list[str] | None = None) -> int:
     except instance.LabError as error:
         print(f"lab: {error}", file=sys.stderr)
         return error.exit_code
+    except PermissionError as error:
+        print(f"lab: {error}; mend: run it as the user who owns {instance.HOME}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("lab: interrupted; what was being started is stopped", file=sys.stderr)
         return 130

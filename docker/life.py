@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import json
 import shutil
@@ -10,32 +9,40 @@ import signal
 import socket
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 
-from docker import chroot, compose, config, instance, rootfs
+from docker import chroot, compose, config, instance, ready, rootfs
 from docker.instance import Lab, LabError, Paths, Ports, say
 
-READY_SECONDS = 30.0
 MODES = ("auto", "docker", "chroot")
 
 
-def choose_mode(wanted: str) -> str:
-    """The mode to start in. Raises LabError (exit code 3) where none works, with every mend."""
+def possible_modes(wanted: str) -> list[str]:
+    """The modes that can work here, best first. Raises LabError (exit code 3, every mend) where none can."""
     checks: dict[str, Callable[[], str | None]] = {"docker": compose.why_not, "chroot": chroot.why_not}
-    obstacles = {}
-    for mode, why_not in checks.items():
-        if wanted in ("auto", mode):
-            reason = why_not()
-            if reason is None:
-                return mode
-            obstacles[mode] = reason
-    raise LabError(
-        "No Asterisk lab is possible here:\n"
-        + "\n".join(f"  {mode}: {why}" for mode, why in obstacles.items()),
-        3,
-    )
+    obstacles = {mode: why_not() for mode, why_not in checks.items() if wanted in ("auto", mode)}
+    possible = [mode for mode, obstacle in obstacles.items() if obstacle is None]
+    if not possible:
+        mends = "\n".join(f"  {mode}: {obstacle}" for mode, obstacle in obstacles.items())
+        raise LabError(f"No Asterisk lab is possible here:\n{mends}", 3)
+    return possible
+
+
+def _prepare(name: str, paths: Paths, modes: list[str]) -> str:
+    """Build what a lab runs from, in the first mode that this succeeds in: an image may need a registry."""
+    for mode, other in zip(modes, [*modes[1:], None], strict=True):
+        try:
+            if mode == "docker":
+                compose.build(name, paths)
+            else:
+                rootfs.ensure()
+        except LabError as error:
+            if other is None:
+                raise
+            say(f"{error}\nTrying {other} instead.")
+        else:
+            return mode
+    raise AssertionError("one mode is tried at least")
 
 
 def is_alive(lab: Lab) -> bool:
@@ -60,12 +67,12 @@ def up(name: str, mode: str = "auto", ports: Ports | None = None, free_ports: bo
         if known and is_alive(known):
             if ports and ports != known.ports:
                 raise LabError(f"lab {name} is up on other ports; mend: lab.py down --name {name} first", 2)
-            if paths.digest.read_text() == config.digest(known.ports) and _answers(known):
+            if paths.digest.read_text() == config.digest(known.ports) and ready.answers(known):
                 say(f"Lab {name} is up already ({known.mode}, {known.ari_url}).")
                 return known
             say(f"Lab {name} is up with another configuration, or does not answer: starting it anew.")
             _stop(known)
-        mode = known.mode if known and mode == "auto" else choose_mode(mode)
+        mode = _prepare(name, paths, possible_modes(mode))
         chosen = _choose_ports(paths, known, ports, free_ports)
         config.lay_out(paths, chosen)
         return _start(name, mode, paths, chosen)
@@ -89,10 +96,6 @@ def _choose_ports(paths: Paths, known: Lab | None, ports: Ports | None, free_por
 def _start(name: str, mode: str, paths: Paths, ports: Ports) -> Lab:
     lab = _describe(name, mode, paths, ports)
     try:
-        if mode == "docker":
-            compose.build(name, paths)
-        else:
-            rootfs.ensure()
         say(f"Starting Asterisk as lab {name} ({mode}) ...")
         began = time.monotonic()
         if mode == "docker":
@@ -100,7 +103,7 @@ def _start(name: str, mode: str, paths: Paths, ports: Ports) -> Lab:
         else:
             pid, started = chroot.start(paths)
             lab = dataclasses.replace(lab, pid=pid, pid_started=started)
-        lab = dataclasses.replace(lab, asterisk_version=_wait_ready(lab, paths))
+        lab = dataclasses.replace(lab, asterisk_version=ready.wait_ready(lab, paths, is_alive))
         instance.write(lab)
     except BaseException:
         _stop(lab)
@@ -134,55 +137,6 @@ def _describe(name: str, mode: str, paths: Paths, ports: Ports) -> Lab:
         pid_started=None,
         container=None,
     )
-
-
-def _ask(lab: Lab, path: str, timeout: float = 2.0) -> dict[str, object]:
-    password = instance.paths_of(lab.name).password.read_text()
-    token = base64.b64encode(f"{lab.ari_username}:{password}".encode()).decode()
-    request = urllib.request.Request(f"{lab.ari_url}/{path}", headers={"Authorization": f"Basic {token}"})  # noqa: S310 our own loopback address
-    # No proxy of the environment stands between us and the loopback.
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
-        request, timeout=timeout
-    ) as answer:
-        body: dict[str, object] = json.load(answer)
-    return body
-
-
-def _answers(lab: Lab) -> bool:
-    try:
-        return bool(_ask(lab, "asterisk/info"))
-    except OSError:
-        return False
-
-
-def _wait_ready(lab: Lab, paths: Paths) -> str:
-    """Wait until ARI answers and calls can be made; return Asterisk's version."""
-    until = time.monotonic() + READY_SECONDS
-    while True:
-        try:
-            info = _ask(lab, "asterisk/info?only=system")
-            if _ask(lab, "asterisk/modules/chan_pjsip.so").get("status") == "Running":
-                break
-        except urllib.error.HTTPError as error:
-            if error.code == 401:
-                raise LabError(f"something else answers at {lab.ari_url}; mend: --free-ports") from error
-        except OSError:
-            pass
-        if not is_alive(lab):
-            raise LabError(f"Asterisk ended while starting.\n{_last_words(paths)}")
-        if time.monotonic() > until:
-            raise LabError(f"Asterisk is not ready after {READY_SECONDS:.0f} s.\n{_last_words(paths)}")
-        time.sleep(0.05)
-    system = info["system"]
-    return str(system["version"]) if isinstance(system, dict) else ""
-
-
-def _last_words(paths: Paths) -> str:
-    lines: list[str] = []
-    for log in (paths.log / "start.log", paths.log / "messages.log"):
-        if log.exists():
-            lines += log.read_text(errors="replace").splitlines()[-10:]
-    return "\n".join([*lines, f"Logs: {paths.log}"])
 
 
 def _stop(lab: Lab) -> None:
