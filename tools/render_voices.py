@@ -1,0 +1,114 @@
+"""Renders orchestrator/sounds once more: `python tools/render_voices.py render en zh`.
+
+Needs what tools/requirements-voices.txt lists, and npm. The model and the voices are downloaded into
+the folder given by --cache. `check` counts how many of 20 random codes a speech recogniser
+understands when the sounds are played as the PBX plays them.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from orchestrator.audio.g711 import encode_alaw, encode_ulaw  # noqa: E402
+from orchestrator.audio.wav import write_wav  # noqa: E402
+from tools.voices import inputs, shaping  # noqa: E402
+from tools.voices.kokoro import Kokoro  # noqa: E402
+from tools.voices.script import Line, Script, languages, read_script  # noqa: E402
+
+SOUNDS = ROOT / "orchestrator" / "sounds"
+SILENCES_MS = (100, 200, 300, 400, 500, 1000, 2000, 5000)
+LICENCE = "Apache-2.0 (Kokoro-82M)"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("action", choices=["render", "check"])
+    parser.add_argument("languages", nargs="*", help=f"default: {' '.join(languages())}")
+    default_cache = Path(tempfile.gettempdir()) / "orchestrator-voices"
+    parser.add_argument("--cache", type=Path, default=default_cache, help="default: %(default)s")
+    options = parser.parse_args()
+    options.cache.mkdir(parents=True, exist_ok=True)
+    chosen = options.languages or languages()
+    if options.action == "render":
+        render_silences()
+        model = Kokoro(inputs.kokoro_model(options.cache))
+        for language in chosen:
+            render(read_script(language), model, options.cache)
+    else:
+        from tools.voices.recognise import understood  # the recogniser is needed only here
+
+        for language in chosen:
+            understood(SOUNDS, language, inputs.whisper_model(options.cache))
+
+
+def render(script: Script, model: Kokoro, cache: Path) -> None:
+    """Write every sound of a language, and its language.toml."""
+    voice = inputs.kokoro_voice(cache, script.voice)
+    folder = SOUNDS / script.tag
+    gaps = {
+        line.sound: script.digit_gap_ms / 1000
+        for line in [*script.digits.values(), *script.characters.values()]
+    }
+    for line in script.lines():
+        samples = shaping.levelled(shaping.to_phone_rate(spoken(line, model, voice)))
+        write_sound(folder / line.sound, shaping.to_pcm(samples, gaps.get(line.sound, 0.0)))
+        print(f"{script.tag}/{line.sound}: {len(samples) / shaping.PHONE_RATE:.2f} s")
+    (folder / "language.toml").write_text(language_toml(script), encoding="utf-8")
+
+
+def spoken(line: Line, model: Kokoro, voice: bytes) -> shaping.Samples:
+    """The wanted words at 24 kHz, nothing before or after them."""
+    last = len(line.say) - 1
+    stretch = {last: line.stretch} if line.stretch else {}
+    speech = model.speak(line.say + line.then, voice, line.speed, line.style, stretch)
+    samples = shaping.high_passed(speech.samples)
+    if not line.then:
+        return shaping.trimmed(samples)
+    stop = len(line.say) + line.then.index("t")
+    return shaping.cut_before_stop(samples, speech.starts[last + 1], speech.starts[stop])
+
+
+def render_silences() -> None:
+    for milliseconds in SILENCES_MS:
+        write_sound(SOUNDS / "silence" / str(milliseconds), bytes(16 * milliseconds))
+
+
+def write_sound(path: Path, pcm: bytes) -> None:
+    """One sound in the three forms that a PBX plays at 8 kHz without transcoding."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_wav(path.with_suffix(".wav"), pcm)
+    path.with_suffix(".ulaw").write_bytes(encode_ulaw(pcm))
+    path.with_suffix(".alaw").write_bytes(encode_alaw(pcm))
+
+
+def language_toml(script: Script) -> str:
+    def text(value: str) -> str:
+        return json.dumps(value, ensure_ascii=False)  # a JSON string is a TOML basic string
+
+    def table(name: str, lines: dict[str, Line]) -> list[str]:
+        return ["", f"[{name}]", *(f"{text(key)} = {text(line.sound)}" for key, line in lines.items())]
+
+    head = [
+        f"# Written by tools/render_voices.py from tools/voices/{script.tag}.toml.",
+        f"tag = {text(script.tag)}",
+        f"name = {text(script.name)}",
+        f"voice = {text(script.voice)}",
+        f"licence = {text(LICENCE)}",
+        f"digit_gap_ms = {script.digit_gap_ms}  # silence at the end of each digit and character",
+    ]
+    characters = script.characters | script.digits
+    tables = [
+        *table("digits", script.digits),
+        *table("characters", characters),
+        *table("phrases", script.phrases),
+    ]
+    return "\n".join([*head, *tables, ""])
+
+
+if __name__ == "__main__":
+    main()

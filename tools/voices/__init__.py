@@ -1,0 +1,1 @@
+"""Renders the shipped sounds with an open-weight voice. Not part of the installed package."""
