@@ -1,0 +1,186 @@
+"""Side (b): the same calls through the whole worker: durable ledger, signed webhooks to a local receiver.
+
+The worker is a process of its own (`orchestrator run`), measured from outside.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from orchestrator import setup
+from orchestrator.call import events as ev
+from orchestrator.clock import steady_clock
+from orchestrator.config import Config, load_config
+from orchestrator.intake.accept import accept
+from orchestrator.ledger.port import Ledger
+from orchestrator.ledger.queries import read_journal
+from orchestrator.ledger.sqlite import SqliteLedger, connect
+from tests.real.lab import LabInfo
+
+TEMPLATE = '<speak><say-as interpret-as="digits">{{ code }}</say-as></speak>\n'
+SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+
+
+class Run(msgspec.Struct, frozen=True):
+    """What the run measured. Times in ms where the name says so."""
+
+    completed: int
+    failed: int
+    undelivered: int
+    notifications: int
+    seconds: float
+    cpu_ms_per_call: float
+    stasis_to_play_ms: list[float]
+    event_to_webhook_ms: list[float]
+    peak_rss_mb: float
+
+
+def run(lab: LabInfo, calls: int, concurrent: int, folder: Path, profile: bool = False) -> Run:
+    """Make `calls` calls through a worker that lives in `folder`, `concurrent` at once at most."""
+    port = _free_port()
+    config = load_config(_configure(lab, concurrent, folder, port), {})
+    got = folder / "webhooks.log"
+    receiver = subprocess.Popen([sys.executable, "-m", "bench.receiver", str(port), str(got)])
+    command = [sys.executable, "-m", "orchestrator", "run", "-c", str(folder / "orchestrator.toml")]
+    if profile:
+        command[1:1] = ["-m", "cProfile", "-o", str(folder / "worker.prof")]
+    with (folder / "worker.log").open("wb") as log:
+        worker = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        asyncio.run(_submit_and_wait(config, calls, worker))
+        cpu, rss = _usage(worker.pid)
+        worker.send_signal(signal.SIGTERM)
+        worker.wait(60)
+    finally:
+        for process in (worker, receiver):
+            if process is worker and process.poll() is None:
+                process.kill()
+        receiver.terminate()
+        receiver.wait(10)
+    return _measure(config, got, cpu, rss, calls)
+
+
+def _configure(lab: LabInfo, concurrent: int, folder: Path, port: int) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "templates").mkdir(exist_ok=True)
+    (folder / "templates" / "digits.ssml").write_text(TEMPLATE)
+    path = folder / "orchestrator.toml"
+    path.write_text(
+        f"""
+[worker]
+name = "bench"
+log_level = "warning"
+[ledger]
+url = "sqlite:///ledger.db"
+[[pbx]]
+name = "lab"
+url = "{lab.ari_url}"
+username = "{lab.ari_username}"
+password_file = "{lab.ari_password_file}"
+dial = "{lab.sipp_dial}"
+max_cps = 500
+max_calls = {concurrent}
+[notify]
+url = "http://127.0.0.1:{port}/events"
+secret = "{SECRET}"
+[prompts]
+templates = "templates"
+"""
+    )
+    return path
+
+
+async def _submit_and_wait(config: Config, calls: int, worker: subprocess.Popen[bytes]) -> None:
+    clock = steady_clock()
+    rules = setup.rules(config, setup.load_prompts(config), setup.load_seal(config))
+    ledger = await SqliteLedger.open(setup.ledger_path(config))
+    try:
+        jobs = [
+            accept(
+                msgspec.json.encode(
+                    {
+                        "to": f"+1201555{n:04d}",
+                        "code": "4938",
+                        "template": "digits",
+                        "plays": 1,
+                        "expires_in": 600,
+                    }
+                ),
+                rules,
+                clock(),
+                os.urandom(10),
+            )
+            for n in range(calls)
+        ]
+        await ledger.submit(jobs)
+        await _all_over(ledger, worker)
+    finally:
+        await ledger.close()
+
+
+async def _all_over(ledger: Ledger, worker: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + 600
+    while time.monotonic() < until:
+        counts = await ledger.counts()
+        if not any(counts.get(name) for name in ("jobs_queued", "jobs_active", "outbox_pending")):
+            return
+        if worker.poll() is not None:
+            raise RuntimeError(f"the worker ended by itself with {worker.returncode}; see its log")
+        await asyncio.sleep(0.5)
+    raise RuntimeError("the calls did not end within ten minutes")
+
+
+def _measure(config: Config, got: Path, cpu: float, rss: float, calls: int) -> Run:
+    db = connect(setup.ledger_path(config))
+    completed = db.execute("SELECT count(*) FROM jobs WHERE outcome = 'completed'").fetchone()[0]
+    undelivered = db.execute("SELECT count(*) FROM outbox WHERE state <> 'delivered'").fetchone()[0]
+    to_play, first, last = list[float](), float("inf"), 0.0
+    for (call,) in db.execute("SELECT id FROM calls").fetchall():
+        at = {type(entry.event): entry.at for entry in read_journal(db, call)}
+        first, last = min(first, at[ev.Planned]), max(last, *at.values())
+        if ev.Ready in at and ev.PlayStarted in at:
+            to_play.append(1000 * (at[ev.PlayStarted] - at[ev.Ready]))
+    db.close()
+    to_webhook = []
+    lines = got.read_bytes().split(b"\n")
+    for line in lines:
+        at_text, _, body = line.partition(b" ")
+        event = msgspec.json.decode(body)
+        if event["type"] != "cdr":
+            happened = msgspec.convert(event["time"], datetime).timestamp()
+            to_webhook.append(1000 * (float(at_text) - happened))
+    return Run(
+        completed=completed,
+        failed=calls - completed,
+        undelivered=undelivered + max(0, 5 * completed - len(to_webhook)),
+        notifications=len(lines),
+        seconds=last - first,
+        cpu_ms_per_call=1000 * cpu / calls,
+        stasis_to_play_ms=to_play,
+        event_to_webhook_ms=to_webhook,
+        peak_rss_mb=rss,
+    )
+
+
+def _usage(pid: int) -> tuple[float, float]:
+    """CPU seconds of all its threads, and the largest resident set in MB (proc(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    status = Path(f"/proc/{pid}/status").read_text()
+    peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return seconds, int(peak.split()[1]) / 1024
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
