@@ -27,12 +27,17 @@ SOUND_NAME = re.compile(r"[a-z0-9_-]+(/[a-z0-9_-]+)*")
 
 
 class LanguageFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`language.toml`. A later root's file may hold only what it adds or replaces, and the tag."""
+    """`language.toml`. A later root's file may hold only what it adds or replaces, and the tag.
+
+    `digit_gap_ms` says how the digits were made, for who renders them again; the silence at a sound's end
+    is measured here, and not taken from it.
+    """
 
     tag: str
     name: str = ""
     voice: str = ""
     licence: str = ""
+    digit_gap_ms: int = 0
     digits: dict[str, str] = {}
     characters: dict[str, str] = {}
     phrases: dict[str, str] = {}
