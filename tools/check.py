@@ -1,0 +1,45 @@
+"""`make test`: lint, type check, then every test. Stops at the first of the three that fails."""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LINT = (
+    ("ruff check", ["ruff", "check", "."]),
+    ("ruff format", ["ruff", "format", "--check", "--quiet", "."]),
+    ("mypy", ["mypy"]),
+)
+
+
+def run(name: str, command: list[str]) -> bool:
+    print(f"── {name} ".ljust(78, "─"), flush=True)
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=False)
+    print(
+        f"   {name}: {'ok' if done.returncode == 0 else 'FAILED'}, {time.monotonic() - began:.0f} s",
+        flush=True,
+    )
+    return done.returncode == 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lint", action="store_true", help="no tests")
+    arguments, more = parser.parse_known_args()
+    if not all(run(name, command) for name, command in LINT):
+        return 1
+    if arguments.lint:
+        return 0
+    print("── tests ".ljust(78, "─"), flush=True)
+    workers = str(min(4, os.cpu_count() or 1))
+    # The tests' closing line is the last thing printed, so that nobody has to look for it.
+    tests = ["pytest", "-n", workers, "--dist", "loadgroup", "-q", *more]
+    return subprocess.run([sys.executable, "-m", *tests], cwd=ROOT, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
