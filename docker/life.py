@@ -164,7 +164,7 @@ def down(name: str, purge: bool = False) -> bool:
         if lab:
             _stop(lab)
         _forget(paths)
-        if purge:
+        if purge and paths.root.exists():  # another command may have been first
             shutil.rmtree(paths.root)
             (instance.HOME / f"{name}.lock").unlink(missing_ok=True)
     return lab is not None
