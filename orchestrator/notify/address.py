@@ -66,7 +66,7 @@ def check_form(url: str) -> AddressError | None:
         return AddressError("the webhook URL must start with https:// or http://")
     if not host:
         return AddressError("the webhook URL names no host; give it as https://host/path")
-    if parsed.raw_user is not None or parsed.raw_password is not None or "@" in parsed.raw_authority:
+    if "@" in url.partition("//")[2].partition("/")[0].partition("?")[0]:
         return AddressError("the webhook URL holds credentials; verify the signature instead")
     if parsed.raw_fragment or "#" in url:
         return AddressError("the webhook URL has a fragment, which is never sent; leave it out")

@@ -263,7 +263,7 @@ class Notifier:
                 self._outbox.dead(delivery.id, attempts, reason)
                 self._lanes.settled(delivery)
                 self._meter.count("dead")
-                _log.warning("notify.dead", event=delivery.event_id, lane=delivery.lane, reason=reason)
+                _log.warning("notify.dead", webhook_id=delivery.event_id, lane=delivery.lane, reason=reason)
             case Stop(reason):
                 self._outbox.stop_lane(delivery.lane, reason)
                 self._lanes.leave(delivery.lane)

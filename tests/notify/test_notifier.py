@@ -1,0 +1,391 @@
+"""The notifier against real HTTP receivers on loopback."""
+
+import asyncio
+import contextlib
+import json
+import time
+
+from aiohttp import web
+from standardwebhooks import Webhook
+
+from orchestrator.notify.schedule import BACKOFF
+from tests.notify.world import SECRET, Got, World, accept, hang, status
+
+
+def sequences(got: list[Got]) -> list[int]:
+    return [json.loads(one.body)["sequence"] for one in got]
+
+
+async def test_a_jobs_events_arrive_in_order_and_verify_with_the_public_library() -> None:
+    world = World()
+    world.clock.now = time.time()
+    async with world.receiver().listening() as receiver, world.notifier() as notifier:
+        world.commit(notifier, world.job(receiver.url(), events=6))
+        await world.arrived(6)
+        assert sequences(receiver.got) == [1, 2, 3, 4, 5, 6]
+        for got in receiver.got:
+            Webhook(SECRET).verify(got.body, got.headers)
+            assert got.headers["content-type"] == "application/cloudevents+json"
+        assert [one.event_id for one in world.outbox.arrived] == [got.id for got in receiver.got]
+    assert world.tallies.counts == {"delivered": 6}
+    assert len(world.tallies.latencies) == 6
+
+
+async def test_a_committed_event_is_delivered_without_reading_the_ledger() -> None:
+    world = World()
+    async with world.receiver().listening() as receiver, world.notifier() as notifier:
+        assert await notifier.drain(5)
+        reads = world.outbox.reads
+        for sequence in range(1, 6):
+            event = world.delivery(receiver.url(), sequence=sequence)
+            world.commit(notifier, [event])
+            await world.arrived(sequence)
+        assert world.outbox.reads == reads
+
+
+async def test_the_next_event_waits_until_the_former_is_answered() -> None:
+    world = World()
+    async with world.receiver().listening() as receiver, world.notifier() as notifier:
+        held = asyncio.Event()
+        receiver.answer = hang(held)
+        world.commit(notifier, world.job(receiver.url(), "a", 3) + world.job(receiver.url(), "b", 3))
+        await world.bell.until(lambda: receiver.now == 2)
+        assert sequences(receiver.got) == [1, 1]
+        held.set()
+        await world.arrived(6)
+
+
+async def test_a_hanging_receiver_delays_no_other() -> None:
+    world = World()
+    held = asyncio.Event()
+    async with (
+        world.receiver().listening() as hanging,
+        world.receiver().listening() as prompt,
+        world.notifier() as notifier,
+    ):
+        hanging.answer = hang(held)
+        for n in range(300):
+            world.commit(notifier, world.job(hanging.url(), f"slow-{n}"))
+        for n in range(50):
+            world.commit(notifier, world.job(prompt.url(), f"fast-{n}"))
+        arrived = await world.arrived(150)
+        assert {one.url for one in arrived} == {prompt.url()}
+        assert hanging.most <= world.settings.per_receiver
+
+
+async def test_many_hanging_receivers_leave_slots_to_those_that_answer() -> None:
+    world = World(in_flight=16, per_receiver=4, timeout=0.3, connect_timeout=0.3)
+    held = asyncio.Event()
+    async with (
+        world.receiver().listening() as hanging,
+        world.receiver().listening() as prompt,
+        world.notifier() as notifier,
+    ):
+        hanging.answer = hang(held)
+        for n in range(40):
+            world.commit(notifier, world.job(hanging.url(host=f"h{n}.test"), f"slow-{n}"))
+        # They have all timed out once, so they are troubled and share half of the slots from now on.
+        await world.bell.until(lambda: world.tallies.counts.get("retried", 0) >= 40)
+        world.pass_time(notifier, 6)
+        await world.bell.until(lambda: hanging.now >= 8)
+        before = world.tallies.counts["retried"]
+        world.commit(notifier, world.job(prompt.url(), "fast"))
+        await world.arrived(3)
+        assert world.tallies.counts["retried"] <= before + 8
+
+
+async def test_a_receiver_is_never_sent_more_than_its_bound_at_once() -> None:
+    world = World(per_receiver=5)
+    async with world.receiver().listening() as receiver, world.notifier() as notifier:
+
+        async def answer(request: web.Request, got: Got) -> web.StreamResponse:
+            for _ in range(20):
+                await asyncio.sleep(0)  # let the others in
+            return web.Response()
+
+        receiver.answer = answer
+        for n in range(100):
+            world.commit(notifier, world.job(receiver.url(), f"job-{n}"))
+        await world.arrived(300)
+        assert receiver.most == 5
+
+
+async def test_410_stops_the_jobs_deliveries_and_no_other_jobs() -> None:
+    world = World()
+    async with world.receiver().listening() as receiver, world.notifier() as notifier:
+
+        async def answer(request: web.Request, got: Got) -> web.StreamResponse:
+            return web.Response(status=410 if got.path == "/gone" else 200)
+
+        receiver.answer = answer
+        world.commit(notifier, world.job(receiver.url("/gone"), "gone"))
+        world.commit(notifier, world.job(receiver.url("/here"), "here"))
+        await world.arrived(3)
+        world.commit(notifier, [world.delivery(receiver.url("/gone"), "gone", 4)])
+        assert await notifier.drain(5)
+        assert world.outbox.stopped == {"gone": "the receiver answered 410 Gone"}
+        assert [got.path for got in receiver.got].count("/gone") == 1
+        assert not world.outbox.pending
+
+
+async def test_429_with_retry_after_waits_as_told_and_uses_up_no_attempt() -> None:
+    world = World()
+    async with world.receiver().listening() as receiver, world.notifier() as notifier:
+        receiver.answer = status(429, Retry_After="120")
+        world.commit(notifier, world.job(receiver.url(), events=1))
+        await world.bell.until(lambda: world.tallies.counts == {"retried": 1})
+        (waiting,) = world.outbox.pending.values()
+        assert (waiting.attempts, waiting.next_at) == (0, world.clock.now + 120)
+        receiver.answer = accept
+        world.pass_time(notifier, 119)
+        assert await notifier.drain(5)
+        assert len(receiver.got) == 1
+        world.pass_time(notifier, 1)
+        await world.arrived(1)
+        assert receiver.got[0].id == receiver.got[1].id
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    world = World()
+    async with (
+        world.receiver().listening() as receiver,
+        world.receiver().listening() as elsewhere,
+        world.notifier() as notifier,
+    ):
+        for n, code in enumerate((301, 302, 303, 307, 308)):
+            receiver.answer = status(code, Location=elsewhere.url())
+            event = world.delivery(receiver.url(), f"job-{n}")
+            world.commit(notifier, [event])
+            await world.bell.until(lambda event=event: event.id in world.outbox.errors)  # type: ignore[misc]
+            assert "redirects are not followed" in world.outbox.errors[event.id]
+        assert elsewhere.got == []
+
+
+async def test_an_event_dies_after_its_tenth_attempt_then_the_next_is_tried_and_it_can_be_replayed() -> None:
+    world = World()
+    async with world.receiver().listening() as receiver, world.notifier() as notifier:
+
+        async def answer(request: web.Request, got: Got) -> web.StreamResponse:
+            return web.Response(status=500 if json.loads(got.body)["sequence"] == 1 else 200)
+
+        receiver.answer = answer
+        poison, verdict = world.job(receiver.url(), events=2)
+        world.commit(notifier, [poison, verdict])
+        for attempt, wait in enumerate(BACKOFF, 1):
+            await world.bell.until(lambda n=attempt: world.tallies.counts.get("retried", 0) == n)  # type: ignore[misc]
+            assert world.outbox.pending[poison.id].next_at == world.clock.now + wait
+            world.pass_time(notifier, wait)
+        await world.arrived(1)
+        assert world.outbox.arrived == [verdict]
+        assert world.outbox.dead_letters[poison.id].attempts == 10
+        assert sequences(receiver.got) == [1] * 10 + [2]
+
+        receiver.answer = accept
+        world.outbox.replay(poison.id, world.clock.now)
+        notifier.wake()
+        await world.arrived(2)
+        assert {got.id for got in receiver.got if got != receiver.got[10]} == {poison.event_id}
+
+
+async def test_a_delivery_that_gets_no_answer_is_tried_again() -> None:
+    world = World(timeout=0.2, connect_timeout=0.2)
+    held = asyncio.Event()
+    async with world.receiver().listening() as receiver, world.notifier() as notifier:
+        receiver.answer = hang(held)
+        (event,) = world.job(receiver.url(), events=1)
+        world.commit(notifier, [event])
+        await world.bell.until(lambda: event.id in world.outbox.errors)
+        assert "no answer within" in world.outbox.errors[event.id]
+        receiver.answer = accept
+        world.pass_time(notifier, BACKOFF[0])
+        await world.arrived(1)
+
+
+async def test_a_receiver_that_is_not_there_is_named_in_the_error() -> None:
+    world = World()
+    async with world.receiver().listening() as receiver:
+        url = receiver.url()
+    async with world.notifier() as notifier:
+        (event,) = world.job(url, events=1)
+        world.commit(notifier, [event])
+        await world.bell.until(lambda: event.id in world.outbox.errors)
+        assert world.outbox.errors[event.id].startswith(f"cannot connect to 127.0.0.1:{receiver.port}")
+
+
+async def test_what_waits_for_a_receiver_that_is_down_goes_to_its_own_retries_untried() -> None:
+    world = World(timeout=0.2, connect_timeout=0.2)
+    held = asyncio.Event()
+    async with world.receiver().listening() as receiver, world.notifier() as notifier:
+        receiver.answer = hang(held)
+        for n in range(200):
+            world.commit(notifier, world.job(receiver.url(), f"job-{n}", events=1))
+        await world.bell.until(lambda: len(world.outbox.errors) == 200)
+        assert len(receiver.got) <= 16
+        assert {one.attempts for one in world.outbox.pending.values()} == {1}
+        receiver.answer = accept
+        world.pass_time(notifier, 6)
+        await world.arrived(200)
+
+
+async def test_a_restart_in_the_middle_sends_the_same_event_again_and_keeps_the_order() -> None:
+    world = World()
+    held = asyncio.Event()
+    async with world.receiver().listening() as receiver:
+        receiver.answer = hang(held)
+        events = world.job(receiver.url(), events=4)
+        async with world.notifier() as notifier:
+            world.commit(notifier, events)
+            await world.bell.until(lambda: receiver.now == 1)
+        assert len(world.outbox.pending) == 4
+        receiver.answer = accept
+        async with world.notifier():
+            await world.arrived(4)
+        assert [got.id for got in receiver.got] == [events[n].event_id for n in (0, 0, 1, 2, 3)]
+
+
+async def test_events_offered_after_a_restart_wait_for_those_the_ledger_still_holds() -> None:
+    world = World()
+    async with world.receiver().listening() as receiver:
+        events = world.job(receiver.url(), events=4)
+        world.outbox.add(events[:2])
+        async with world.notifier() as notifier:
+            world.commit(notifier, events[2:])
+            await world.arrived(4)
+        assert sequences(receiver.got) == [1, 2, 3, 4]
+
+
+async def test_a_lane_that_waits_long_leaves_memory_and_still_keeps_its_order() -> None:
+    world = World()
+    async with world.receiver().listening() as receiver, world.notifier() as notifier:
+        receiver.answer = status(503, Retry_After="3600")
+        events = world.job(receiver.url(), events=3)
+        world.commit(notifier, events[:2])
+        await world.bell.until(lambda: world.tallies.counts == {"retried": 1})
+        assert notifier.queued == notifier.receivers == 0
+        world.commit(notifier, events[2:])
+        assert await notifier.drain(5)
+        receiver.answer = accept
+        world.pass_time(notifier, 3600)
+        await world.arrived(3)
+        assert sequences(receiver.got) == [1, 1, 2, 3]
+
+
+async def test_thousands_of_dead_receivers_cost_bounded_memory() -> None:
+    world = World(max_queued=200)
+    async with world.receiver().listening() as gone:
+        port = gone.port
+    async with world.receiver().listening() as receiver, world.notifier() as notifier:
+        for n in range(2000):
+            world.commit(notifier, world.job(f"http://h{n}.test:{port}/", f"dead-{n}", events=2))
+            assert notifier.queued <= 200
+        await world.bell.until(lambda: len(world.outbox.errors) == 2000, within=60)
+        assert notifier.queued <= 200
+        assert notifier.receivers <= 200
+        world.commit(notifier, world.job(receiver.url(), "alive"))
+        await world.arrived(3)
+
+
+async def test_a_full_memory_makes_room_for_a_receiver_that_waits_for_nothing() -> None:
+    world = World(max_queued=100)
+    held = asyncio.Event()
+    async with (
+        world.receiver().listening() as hanging,
+        world.receiver().listening() as prompt,
+        world.notifier() as notifier,
+    ):
+        hanging.answer = hang(held)
+        for host in ("a.test", "b.test", "c.test"):
+            for n in range(100):
+                world.commit(notifier, world.job(hanging.url(host=host), f"{host}-{n}", events=1))
+        for n in range(40):
+            world.commit(notifier, world.job(prompt.url(), f"fast-{n}", events=1))
+        # Some are taken at once; the others find no room beside those, and are put off for a moment.
+        rounds = 0
+        while len(world.outbox.arrived) < 40:
+            await world.bell.until(lambda: notifier.in_flight == hanging.now)
+            await world.sweep_after(notifier, 3)
+            rounds += 1
+            assert rounds <= 5
+        assert {one.url for one in world.outbox.arrived} == {prompt.url()}
+        assert notifier.queued <= 100
+        held.set()
+        while world.outbox.pending:
+            await world.bell.until(lambda: notifier.queued == 0)
+            await world.sweep_after(notifier, 3)
+            rounds += 1
+            assert rounds <= 20
+        assert len(world.outbox.arrived) == 340
+        assert set(world.outbox.errors.values()) == {""}
+
+
+async def test_a_kept_connection_closed_by_the_receiver_costs_no_attempt() -> None:
+    world = World()
+    async with world.receiver().listening() as receiver, world.notifier() as notifier:
+
+        async def close(request: web.Request, got: Got) -> web.StreamResponse:
+            receiver.answer = accept
+            assert request.transport is not None
+            request.transport.close()
+            return web.Response()
+
+        receiver.answer = close
+        world.commit(notifier, world.job(receiver.url(), events=1))
+        await world.arrived(1)
+        assert len(receiver.got) == 2
+        assert world.tallies.counts == {"delivered": 1}
+
+
+async def test_an_endless_answer_is_not_read_to_its_end() -> None:
+    world = World()
+    async with world.receiver().listening() as receiver, world.notifier() as notifier:
+        sent = 0
+
+        async def flood(request: web.Request, got: Got) -> web.StreamResponse:
+            nonlocal sent
+            response = web.StreamResponse()
+            await response.prepare(request)
+            with contextlib.suppress(ConnectionError):
+                while sent < 500_000_000:
+                    await response.write(b"x" * 65536)
+                    sent += 65536
+            return response
+
+        receiver.answer = flood
+        world.commit(notifier, world.job(receiver.url(), events=2))
+        await world.arrived(2)
+        await world.bell.until(lambda: receiver.now == 0)
+        assert sent < 50_000_000
+
+
+async def test_drain_says_whether_all_that_can_be_delivered_was() -> None:
+    world = World()
+    held = asyncio.Event()
+    async with world.receiver().listening() as receiver, world.notifier() as notifier:
+        receiver.answer = hang(held)
+        world.commit(notifier, world.job(receiver.url()))
+        assert not await notifier.drain(0.05)
+        held.set()
+        assert await notifier.drain(5)
+        assert len(world.outbox.arrived) == 3
+
+
+async def test_close_ends_the_run_and_leaves_what_is_in_flight_pending() -> None:
+    world = World()
+    held = asyncio.Event()
+    async with world.receiver().listening() as receiver, world.notifier() as notifier:
+        receiver.answer = hang(held)
+        world.commit(notifier, world.job(receiver.url()))
+        await world.bell.until(lambda: receiver.now == 1)
+        notifier.close()
+        await world.bell.until(lambda: receiver.now == 0)
+        assert len(world.outbox.pending) == 3
+
+
+async def test_an_unusable_url_in_the_outbox_is_retried_like_any_fault_and_harms_nobody() -> None:
+    world = World()
+    async with world.receiver().listening() as receiver, world.notifier() as notifier:
+        for n, url in enumerate(("", "http://", "nonsense", "http://[::1", "ftp://host/", "http://a..b/")):
+            world.commit(notifier, world.job(url, f"bad-{n}", events=1))
+        world.commit(notifier, world.job(receiver.url(), "good"))
+        await world.arrived(3)
+        await world.bell.until(lambda: len(world.outbox.errors) == 6)
