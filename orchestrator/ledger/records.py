@@ -173,3 +173,5 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     cdrs: tuple[dict[str, Any], ...]
     notifications: dict[str, int]
     """How many notifications are in which state."""
+    problem: str = ""
+    """Why the first of those that have not arrived has not; empty when none was tried in vain."""

@@ -28,10 +28,15 @@ def summary(db: sqlite3.Connection, job_id: str) -> Summary | None:
         "SELECT cdr FROM calls WHERE job_id = ? AND cdr IS NOT NULL ORDER BY attempt", (job_id,)
     ).fetchall()
     states = db.execute("SELECT state, count(*) FROM outbox WHERE lane = ? GROUP BY state", (job_id,))
+    problem = db.execute(
+        "SELECT error FROM outbox WHERE lane = ? AND state <> 'delivered' AND error <> '' ORDER BY id LIMIT 1",
+        (job_id,),
+    ).fetchone()
     return Summary(
         job=job,
         cdrs=tuple(msgspec.json.decode(row[0]) for row in cdrs),
-        notifications={state: count for state, count in states},
+        notifications=dict(states),
+        problem=problem[0] if problem else "",
     )
 
 
