@@ -1,0 +1,70 @@
+"""A short look at a PBX node over a connection of its own, which takes nothing from a running worker."""
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+
+from orchestrator.cli.fail import UNREACHABLE, UNUSABLE, Failure
+from orchestrator.config import Config
+from orchestrator.config import Pbx as PbxConfig
+from orchestrator.pbx.ari import sounds
+from orchestrator.pbx.ari.handshake import narrow_events, open_events
+from orchestrator.pbx.ari.pooled import open_session
+from orchestrator.pbx.errors import PbxConfigError, PbxError
+from orchestrator.prompts import Library
+from orchestrator.setup import ari_settings
+
+
+def probe_app() -> str:
+    """A Stasis application name that nobody else has."""
+    return f"orchestrator-probe-{secrets.token_hex(4)}"
+
+
+async def check_nodes(config: Config, library: Library) -> None:
+    """See that calls could be made now.
+
+    Raises `Failure`: 2 when any node refuses us for good, 3 when none can be reached.
+    """
+    faults = await asyncio.gather(*(_look(pbx, tuple(library.sounds)) for pbx in config.pbx))
+    refusals = [fault for fault in faults if fault is not None and fault.exit_code == UNUSABLE]
+    if refusals:
+        raise refusals[0]
+    if all(faults):
+        raise Failure("\n".join(fault.message for fault in faults if fault), UNREACHABLE)
+
+
+async def _look(pbx: PbxConfig, wanted: Sequence[str]) -> Failure | None:
+    settings = ari_settings(pbx, probe_app())
+    try:
+        async with asyncio.timeout(pbx.request_timeout + 1), open_session(settings) as http:
+            events = await open_events(http, settings)
+            try:
+                await narrow_events(http, settings)
+                check = await sounds.check(http, settings, wanted)
+            finally:
+                await events.close()
+    except PbxConfigError as error:
+        return Failure(str(error), UNUSABLE)
+    except PbxError as error:
+        return Failure(unreachable(pbx, str(error)), UNREACHABLE)
+    except TimeoutError:
+        return Failure(unreachable(pbx, f"pbx {pbx.name}: no answer in time"), UNREACHABLE)
+    if check.missing:
+        return Failure(missing_sounds(pbx, len(check.missing), check.checked, check.missing[0]), UNUSABLE)
+    return None
+
+
+def unreachable(pbx: PbxConfig, what: str) -> str:
+    """A fault of the connection with its mend."""
+    return (
+        f"{what}, at {pbx.url}. Is Asterisk running there, with enabled=yes and this address in http.conf? "
+        "Else correct pbx.url."
+    )
+
+
+def missing_sounds(pbx: PbxConfig, missing: int, checked: int, example: str) -> str:
+    """Sounds that the node has not, with the mend."""
+    return (
+        f"pbx {pbx.name}: {missing} of {checked} sounds are not there, such as {pbx.sounds}/{example}. "
+        "On the PBX's machine, run: orchestrator sounds install"
+    )

@@ -1,0 +1,96 @@
+"""`orchestrator run`: the worker as a process."""
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import resource
+import signal
+
+import click
+import structlog
+import uvloop
+
+from orchestrator import __version__, setup
+from orchestrator.cli.logs import configure_logs
+from orchestrator.cli.options import check_ledger_folder, config_option, read_config
+from orchestrator.clock import steady_clock
+from orchestrator.config import Config, ConfigError
+from orchestrator.worker import run_worker
+
+_log = structlog.get_logger(__name__)
+
+
+@click.command()
+@config_option
+def run(config_file: str | None) -> None:
+    """Run the worker: dial what is due, tell receivers, until SIGTERM or Ctrl-C.
+
+    The first signal drains: nothing new is dialled, live calls get worker.drain_timeout seconds. A second one
+    ends at once; the next start takes up what was left. The log goes to standard error, as JSON lines unless
+    that is a terminal.
+    """
+    config = read_config(config_file)
+    check_ledger_folder(config)
+    check_listen(config)
+    configure_logs(config.worker.log_level)
+    _raise_open_files()
+    _say_hello(config)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(config))
+    _log.info("worker_stopped", worker=config.worker.name)
+
+
+def check_listen(config: Config) -> None:
+    """See that http.listen is on the loopback.
+
+    Raises `ConfigError`.
+    """
+    if config.http is None:
+        return
+    host = config.http.listen.rpartition(":")[0].strip("[]")
+    with contextlib.suppress(ValueError):
+        if ipaddress.ip_address(host).is_loopback:
+            return
+    if host != "localhost":
+        raise ConfigError(
+            f"http.listen is {config.http.listen}: without keys only the loopback can be listened on. "
+            "Write 127.0.0.1:8090."
+        )
+
+
+async def _run(config: Config) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _signalled, stop, number)
+    await run_worker(config, stop, steady_clock())
+
+
+def _signalled(stop: asyncio.Event, number: signal.Signals) -> None:
+    if stop.is_set():
+        _log.warning("worker_killed", signal=number.name, note="the next start takes up what was left")
+        os._exit(128 + number)
+    _log.info("worker_stopping", signal=number.name, note="once more ends at once")
+    stop.set()
+
+
+def _say_hello(config: Config) -> None:
+    listen = f"http://{config.http.listen}, loopback only: no keys are configured" if config.http else "off"
+    _log.info(
+        "worker_starting",
+        worker=config.worker.name,
+        version=__version__,
+        ledger=str(setup.ledger_path(config)),
+        nodes=[f"{pbx.name} ({pbx.kind} at {pbx.url})" for pbx in config.pbx],
+        notify=config.notify.url or "only where jobs say",
+        http=listen,
+    )
+
+
+def _raise_open_files() -> None:
+    """Use as many open files as the system allows: the usual soft limit of 1024 is soon reached."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
