@@ -31,6 +31,8 @@ TURN: Final = 256
 """Signals handled in one turn of the loop, so that a burst of events starves nobody."""
 UNDIALED_DELAY: Final = 1.0
 """Seconds until an attempt that never left is made again."""
+ADOPT_GRACE: Final = 10.0
+"""Seconds after a restart in which the PBX can tell of a call before our own timers end it."""
 
 _log = structlog.get_logger(__name__)
 _LIFE: Final = frozenset({ev.Ready, ev.Answered, ev.Ringing, ev.Accepted, ev.Alive})
@@ -54,10 +56,13 @@ _decode_body = msgspec.json.Decoder(_Body).decode
 class Live:
     """One live call with all that belongs to it."""
 
-    __slots__ = ("attempt", "call", "job", "n", "reporter", "script", "timer", "timer_at")
+    __slots__ = ("attempt", "call", "job", "n", "pbx", "reporter", "script", "timer", "timer_at")
 
-    def __init__(self, job: JobRow, call: Call, attempt: int, script: Script, reporter: Reporter) -> None:
+    def __init__(
+        self, job: JobRow, call: Call, pbx: str, attempt: int, script: Script, reporter: Reporter
+    ) -> None:
         self.job = job
+        self.pbx = pbx
         self.call = call
         self.attempt = attempt
         self.script = script
@@ -113,7 +118,7 @@ class LiveCalls:
 
     def channels_on(self, pbx: str) -> list[str]:
         """The channels that this worker believes to live on a node."""
-        return [channel for channel, live in self._calls.items() if live.call.pbx == pbx]
+        return [channel for channel, live in self._calls.items() if live.pbx == pbx]
 
     async def wait_idle(self) -> None:
         """Wait until no call lives."""
@@ -121,10 +126,11 @@ class LiveCalls:
 
     def start(self, claim: Claim, script: Script) -> None:
         """Dial a claimed job. Its intent is durable already."""
-        live = Live(claim.job, Call(id=claim.call_id), claim.attempt, script, self._reporter(claim.job))
-        live.n = 1  # the intent is the journal's first line
         assert isinstance(claim.planned, ev.Planned)  # noqa: S101 - the ledger writes no other first line
-        self._add(live, claim.planned.pbx)
+        call, pbx = Call(id=claim.call_id), claim.planned.pbx
+        live = Live(claim.job, call, pbx, claim.attempt, script, self._reporter(claim.job))
+        live.n = 1  # the intent is the journal's first line
+        self._add(live)
         self._apply(live, claim.planned, claim.at, journal=False)
 
     def adopt(self, found: OpenCall, script: Script) -> None:
@@ -132,10 +138,11 @@ class LiveCalls:
         call = Call(id=found.call_id)
         for entry in found.journal:
             call = step(call, entry.event, entry.at).call
-        live = Live(found.job, call, found.attempt, script, self._reporter(found.job))
+        live = Live(found.job, call, call.pbx, found.attempt, script, self._reporter(found.job))
         live.n = len(found.journal)
-        self._add(live, call.pbx)
-        self._arm(live)
+        self._add(live)
+        # What ran out while nobody looked is judged after the PBX has told what it knows.
+        self._arm(live, not_before=self._clock() + ADOPT_GRACE)
 
     def cancel(self, job_id: str) -> None:
         """End the call of a job that somebody cancelled."""
@@ -160,24 +167,34 @@ class LiveCalls:
 
     def _drain(self) -> None:
         inbox = self._inbox
-        for _ in range(min(TURN, len(inbox))):
-            signal = inbox.popleft()
-            if isinstance(signal, Link):
-                self.on_link(signal)
-                continue
-            live = self._calls.get(signal.channel)
-            if live is not None:
-                self._feed(live, signal.event, signal.at)
-            elif type(signal.event) in _LIFE:
-                # A call that was given up shows life: nobody may be left listening to silence.
-                self._send(signal.pbx, Hangup(signal.channel))
-        if inbox:
-            self._loop.call_soon(self._drain)
-        else:
-            self._scheduled = False
-            for pbx in self._overflowed:
+        try:
+            for _ in range(min(TURN, len(inbox))):
+                self._take(inbox.popleft())
+        finally:  # a fault in one call's step must not leave the others unheard
+            if inbox:
+                self._loop.call_soon(self._drain)
+            else:
+                self._scheduled = False
+        if not inbox:
+            self._settle_overflow()
+
+    def _take(self, signal: Signal | Link) -> None:
+        if isinstance(signal, Link):
+            self.on_link(signal)
+            return
+        live = self._calls.get(signal.channel)
+        if live is not None:
+            self._feed(live, signal.event, signal.at)
+        elif type(signal.event) in _LIFE:
+            # A call that was given up shows life: nobody may be left listening to silence.
+            self._send(signal.pbx, Hangup(signal.channel))
+
+    def _settle_overflow(self) -> None:
+        overflowed, self._overflowed = self._overflowed, set()
+        for pbx in overflowed:
+            node = self.nodes.get(pbx)
+            if node is not None and node.connected:  # otherwise its next connection settles it
                 self.on_link(Link(pbx, True, self._clock(), "events overflowed"))
-            self._overflowed.clear()
 
     # ── one step ──
 
@@ -208,13 +225,17 @@ class LiveCalls:
         match command:
             case Originate():
                 request = Dial(command.channel, command.number, command.caller_id, command.ring_timeout)
-                self._meters.dials.labels(live.call.pbx).inc()
+                self._meters.dials.labels(live.pbx).inc()
             case Play():
+                if command.play > len(live.script.plays):  # a call taken up whose script cannot be opened
+                    refused = ev.PlayRefused(command.playback, 0, "what it has to say cannot be read")
+                    self.sink(Signal(live.pbx, command.channel, refused, self._clock()))
+                    return
                 sounds = live.script.plays[command.play - 1]
                 request = PlaySounds(command.channel, command.playback, sounds)
             case _:
                 request = command
-        self._send(live.call.pbx, request)
+        self._send(live.pbx, request)
 
     def _send(self, pbx: str, request: Request) -> None:
         node = self.nodes.get(pbx)
@@ -230,11 +251,11 @@ class LiveCalls:
                 outgoing.append(told)
             if isinstance(fact, Over):
                 then = self._fate(live, fact)
-                record = cdr(live.reporter, live.call, fact, live.attempt, self._trunks.get(live.call.pbx))
+                record = cdr(live.reporter, live.call, fact, live.attempt, self._trunks.get(live.pbx))
                 end = CallEnd(
                     job_id=live.job.id, call_id=live.call.id, ended_at=fact.at, cdr=record, then=then
                 )
-                self._meters.ended(live.call.pbx, fact)
+                self._meters.ended(live.pbx, fact)
                 if isinstance(then, Verdict):
                     verdict = live.reporter.ended(then.outcome, then.reason, live.attempt, then.at, live.call)
                     if verdict is not None:
@@ -263,10 +284,10 @@ class LiveCalls:
     def _reporter(self, job: JobRow) -> Reporter:
         return Reporter(job, self._notify_url, self._worker)
 
-    def _add(self, live: Live, pbx: str) -> None:
+    def _add(self, live: Live) -> None:
         self._calls[live.call.id] = live
         self._by_job[live.job.id] = live.call.id
-        self._on_node[pbx] = self._on_node.get(pbx, 0) + 1
+        self._on_node[live.pbx] = self._on_node.get(live.pbx, 0) + 1
         self._idle.clear()
 
     def _remove(self, live: Live) -> None:
@@ -275,17 +296,17 @@ class LiveCalls:
             live.timer = None
         del self._calls[live.call.id]
         self._by_job.pop(live.job.id, None)
-        self._on_node[live.call.pbx] -= 1
+        self._on_node[live.pbx] -= 1
         if not self._calls:
             self._idle.set()
-        self._on_freed(live.call.pbx)
+        self._on_freed(live.pbx)
 
-    def _arm(self, live: Live) -> None:
+    def _arm(self, live: Live, not_before: float = 0.0) -> None:
         """See that the call's next timer fires. One set for earlier stays: it looks again when it fires."""
         upcoming = next_timer(live.call)
         if upcoming is None:
             return
-        at = upcoming[1]
+        at = max(upcoming[1], not_before)
         if live.timer is not None:
             if live.timer_at <= at:
                 return

@@ -5,7 +5,8 @@ order given, on the thread. Whoever needs durability awaits `call`; it returns a
 
 A full disk or a lock held by another process stops nothing but the commit: the whole group is rolled back
 and tried again until it goes through, so what was posted is never lost while the process lives. A function
-that fails for another reason is undone alone (savepoint) and its caller told.
+that fails for another reason is undone alone (savepoint) and its caller told. What came while a commit was
+on its way goes into the next one together.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -25,6 +27,8 @@ Operation = Callable[[sqlite3.Connection], T]
 
 RETRY_EVERY: Final = 0.25
 """Seconds between two tries to commit while the disk is full or the database locked."""
+TIDY_EVERY: Final = 5.0
+"""Seconds between two calls of `tidy`, while there is something to tidy."""
 
 _PASSING: Final = frozenset(
     {
@@ -63,9 +67,15 @@ class _Part:
 class GroupCommit:
     """Gathers operations over `interval` seconds and commits them together on a thread of its own."""
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], interval: float) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        interval: float,
+        tidy: Callable[[sqlite3.Connection], None] = lambda db: None,
+    ) -> None:
         self._connect = connect
         self._interval = interval
+        self._tidy = tidy
         self._loop = asyncio.get_running_loop()
         self._gathered: list[_Part] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -102,7 +112,8 @@ class GroupCommit:
         return await future
 
     async def close(self) -> None:
-        """Commit what was handed over, and close. A ledger that cannot commit is left to the next start."""
+        """Commit what was handed over, and close. What cannot be committed now is given up: whoever awaits it
+        gets `LedgerClosed`."""
         if self._closed:
             return
         self._flush()
@@ -127,8 +138,11 @@ class GroupCommit:
             self._timer.cancel()
             self._timer = None
         if self._gathered:
-            self._groups.put(self._gathered)
-            self._gathered = []
+            group, self._gathered = self._gathered, []
+            self._hand_over(group)
+
+    def _hand_over(self, group: list[_Part]) -> None:
+        self._groups.put(group)
 
     # On the loop, after a commit.
 
@@ -143,10 +157,24 @@ class GroupCommit:
                 else:
                     part.future.set_result(part.result)
             elif part.error is not None:
-                if not self.broken.done():
-                    self.broken.set_exception(part.error)
+                self._break(part.error)
             elif part.then is not None:
-                part.then(part.result)
+                try:
+                    part.then(part.result)
+                except Exception as error:  # noqa: BLE001 - a fault of ours, but the others' results are due
+                    self._break(error)
+
+    def _give_up(self, group: list[_Part], why: str) -> None:
+        error = LedgerClosed(f"the ledger was closed before this could be stored: {why}")
+        for part in group:
+            part.error, part.then = error, None
+            if part.future is None:
+                self._waiting -= 1
+        self._deliver([part for part in group if part.future is not None])
+
+    def _break(self, error: Exception) -> None:
+        if not self.broken.done():
+            self.broken.set_exception(error)
 
     def _opened(self, opened: asyncio.Future[None], error: Exception | None) -> None:
         if opened.done():
@@ -166,30 +194,63 @@ class GroupCommit:
             return
         self._loop.call_soon_threadsafe(self._opened, opened, None)
         with contextlib.closing(db):
-            while (group := self._groups.get()) is not None:
-                if self._commit_until_done(db, group):
-                    # A loop that is gone has nobody left to tell.
-                    with contextlib.suppress(RuntimeError):
-                        self._loop.call_soon_threadsafe(self._deliver, group)
+            try:
+                self._serve(db)
+            except Exception as error:  # noqa: BLE001 - this thread must not die in silence
+                self._tell(self._break, error)
 
-    def _commit_until_done(self, db: sqlite3.Connection, group: list[_Part]) -> bool:
+    def _serve(self, db: sqlite3.Connection) -> None:
+        last = False
+        tidied_at, seen = time.monotonic(), db.total_changes
+        while not last:
+            group, last = self._next()
+            if not group:
+                continue
+            why = self._commit_until_done(db, group)
+            if why is None:
+                self._tell(self._deliver, group)
+            else:
+                self._tell(self._give_up, group, why)
+            if time.monotonic() - tidied_at >= TIDY_EVERY and db.total_changes != seen and not last:
+                self._tidy(db)
+                tidied_at, seen = time.monotonic(), db.total_changes
+
+    def _next(self) -> tuple[list[_Part], bool]:
+        """All that waits, as one group, and whether it is the last."""
+        group: list[_Part] = []
+        gathered = self._groups.get()
+        while gathered is not None:
+            group += gathered
+            try:
+                gathered = self._groups.get_nowait()
+            except queue.Empty:
+                return group, False
+        return group, True
+
+    def _tell(self, what: Callable[..., None], *about: object) -> None:
+        # A loop that is gone has nobody left to tell.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(what, *about)
+
+    def _commit_until_done(self, db: sqlite3.Connection, group: list[_Part]) -> str | None:
+        """Commit, however often that takes. Why not, when the ledger was closed meanwhile."""
         while True:
             try:
                 self._commit(db, group)
-            except sqlite3.OperationalError as error:
-                if db.in_transaction:
+            except (sqlite3.Error, MemoryError) as error:
+                with contextlib.suppress(sqlite3.Error):  # SQLite has rolled some back by itself
                     db.execute("ROLLBACK")
                 if self.fault is None:
                     _log.error("ledger_stuck", error=str(error), mend="free disk space, or end what locks it")
                 self.fault = str(error)
                 if self._closing.wait(RETRY_EVERY):
                     _log.error("ledger_gave_up", lost=len(group), error=str(error))
-                    return False
+                    return str(error)
             else:
                 if self.fault is not None:
                     _log.info("ledger_goes_on")
                 self.fault = None
-                return True
+                return None
 
     def _commit(self, db: sqlite3.Connection, group: list[_Part]) -> None:
         db.execute("BEGIN IMMEDIATE")
@@ -199,7 +260,7 @@ class GroupCommit:
             try:
                 part.result = part.operation(db)
             except Exception as error:
-                if isinstance(error, sqlite3.Error) and is_passing(error):
+                if is_passing(error):
                     raise
                 db.execute("ROLLBACK TO part")
                 part.error = error
@@ -207,7 +268,7 @@ class GroupCommit:
         db.execute("COMMIT")
 
 
-def is_passing(error: sqlite3.Error) -> bool:
-    """Whether time or an operator mends it: a full disk, a lock."""
+def is_passing(error: Exception) -> bool:
+    """Whether time or an operator mends it: a full disk, a lock, no memory."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
-    return code is not None and (code & 0xFF) in _PASSING
+    return isinstance(error, MemoryError) or (code is not None and (code & 0xFF) in _PASSING)

@@ -1,4 +1,4 @@
-"""The outbox's SQL: notifications until their receiver has them. Each function is a part of one transaction."""
+"""The outbox in SQL: notifications until their receiver has them. Each function is part of a transaction."""
 
 import sqlite3
 from collections.abc import Callable, Collection, Sequence

@@ -8,6 +8,7 @@ import msgspec
 
 from orchestrator.call import events as ev
 from orchestrator.call.events import CallEvent
+from orchestrator.ledger.outbox import enqueue
 from orchestrator.ledger.records import (
     CallEnd,
     Claim,
@@ -22,7 +23,6 @@ from orchestrator.ledger.records import (
     Submitted,
     Verdict,
 )
-from orchestrator.ledger.outbox import enqueue
 from orchestrator.notify.delivery import Delivery
 
 _CALLS = uuid.UUID("0d8f7f0e-4f7c-4f0b-9d61-3c1f1d0a7e55")
@@ -30,6 +30,9 @@ _CALLS = uuid.UUID("0d8f7f0e-4f7c-4f0b-9d61-3c1f1d0a7e55")
 _JOB = (
     "id, state, body, created_at, next_at, expires_at, attempts, sequence, cancel, outcome, reason, ended_at"
 )
+
+_CANCELLED = "cancel = 1 AND state <> 'ended'"
+"""As the partial index `jobs_cancel` says it; without the second half SQLite would not use that index."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_event: msgspec.json.Decoder[CallEvent] = msgspec.json.Decoder(CallEvent)
@@ -179,7 +182,7 @@ def overdue(db: sqlite3.Connection, now: float, limit: int) -> list[JobRow]:
     """Queued jobs that have expired or that somebody cancelled."""
     rows = db.execute(
         f"SELECT {_JOB} FROM jobs WHERE state = 'queued' AND expires_at <= ?"  # noqa: S608
-        f" UNION SELECT {_JOB} FROM jobs WHERE cancel = 1 AND state = 'queued' LIMIT ?",
+        f" UNION SELECT {_JOB} FROM jobs WHERE {_CANCELLED} AND state = 'queued' LIMIT ?",
         (now, limit),
     )
     return [job_row(row) for row in rows]
@@ -192,7 +195,8 @@ def next_expiry(db: sqlite3.Connection) -> float | None:
 
 def cancelled_active(db: sqlite3.Connection) -> list[str]:
     """Jobs in a call that somebody cancelled."""
-    return [row[0] for row in db.execute("SELECT id FROM jobs WHERE cancel = 1 AND state = 'active'")]
+    query = f"SELECT id FROM jobs WHERE {_CANCELLED} AND state = 'active'"  # noqa: S608
+    return [row[0] for row in db.execute(query)]
 
 
 def request_cancel(db: sqlite3.Connection, job_id: str) -> JobRow | None:

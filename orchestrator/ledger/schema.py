@@ -1,6 +1,10 @@
 """The SQLite schema, as steps from one version to the next. A step, once released, is never changed."""
 
 import sqlite3
+from typing import Final
+
+APPLICATION_ID: Final = 0x6F726368
+"""Marks the file as a ledger (https://sqlite.org/pragma.html#pragma_application_id): "orch"."""
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -66,6 +70,7 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX outbox_lane ON outbox (lane, sequence);
     CREATE INDEX outbox_pending ON outbox (next_at) WHERE state = 'pending';
     CREATE INDEX outbox_dead ON outbox (id) WHERE state = 'dead';
+    CREATE INDEX outbox_cdr ON outbox (created_at) WHERE type = 'cdr';
     """,
 )
 
@@ -74,19 +79,32 @@ class SchemaError(Exception):
     """The file is no ledger, or one of a newer version."""
 
 
-def migrate(db: sqlite3.Connection, path: str) -> None:
-    """Bring the schema up to this version, each step in one transaction.
+def check(db: sqlite3.Connection, path: str) -> int:
+    """The schema's version, 0 for an empty file. Changes nothing.
 
-    Raises `SchemaError` for a ledger written by a newer version.
+    Raises `SchemaError` for a ledger written by a newer version, and for another program's database.
     """
-    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    # One statement, so that another process's migration is seen whole or not at all.
+    application, version, tables = db.execute(
+        "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master)"
+        " FROM pragma_application_id, pragma_user_version"
+    ).fetchone()
+    if application != APPLICATION_ID and (application or version or tables):
+        raise SchemaError(f"{path} is a database, but no ledger; name another file")
     if version > len(MIGRATIONS):
         raise SchemaError(
             f"{path} was written by a newer version (schema {version}, this one knows {len(MIGRATIONS)}); "
             "install that version, or use another file"
         )
-    if version == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        raise SchemaError(f"{path} is a database, but no ledger; name another file")
+    return int(version)
+
+
+def migrate(db: sqlite3.Connection, path: str) -> None:
+    """Bring the schema up to this version, each step in one transaction.
+
+    Raises `SchemaError`, as `check` does.
+    """
+    version = check(db, path)
     for n in range(version, len(MIGRATIONS)):
         # Another process may be migrating: the version is read again under the write lock.
         db.execute("BEGIN IMMEDIATE")
@@ -95,6 +113,7 @@ def migrate(db: sqlite3.Connection, path: str) -> None:
                 for statement in MIGRATIONS[n].split(";"):
                     if statement.strip():
                         db.execute(statement)
+                db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 db.execute(f"PRAGMA user_version = {n + 1}")
             db.execute("COMMIT")
         except sqlite3.Error:

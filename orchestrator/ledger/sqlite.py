@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TextIO
 
+import structlog
+
 from orchestrator.ledger import outbox, queries, views
 from orchestrator.ledger.errors import LedgerUnusable
 from orchestrator.ledger.groupcommit import GroupCommit
@@ -29,8 +31,10 @@ from orchestrator.ledger.records import (
     Summary,
     Verdict,
 )
-from orchestrator.ledger.schema import SchemaError, migrate
+from orchestrator.ledger.schema import SchemaError, check, migrate
 from orchestrator.notify.delivery import Delivery
+
+_log = structlog.get_logger(__name__)
 
 BUSY_TIMEOUT = 5.0
 """Seconds that SQLite itself waits for another process's lock before it says so."""
@@ -50,6 +54,7 @@ def connect(path: Path) -> sqlite3.Connection:
             f"ledger {path} cannot be opened: {error}. Check the folder and its owner."
         ) from None
     try:
+        check(db, str(path))  # before anything is changed: it may be somebody else's file
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA secure_delete = ON")
@@ -62,6 +67,17 @@ def connect(path: Path) -> sqlite3.Connection:
         db.close()
         raise LedgerUnusable(f"ledger {path} cannot be used: {error}.") from None
     return db
+
+
+def erase(db: sqlite3.Connection) -> None:
+    """Take the sealed codes of ended jobs out of the write-ahead log too; later, when somebody is reading."""
+    db.execute("PRAGMA busy_timeout = 0")
+    try:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.Error as error:
+        _log.warning("ledger_not_tidied", error=str(error))
+    finally:
+        db.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT * 1000)}")
 
 
 class WorkerLock:
@@ -104,7 +120,7 @@ class SqliteLedger:
 
         Raises `LedgerUnusable`.
         """
-        commits = GroupCommit(lambda: connect(path), commit_interval)
+        commits = GroupCommit(lambda: connect(path), commit_interval, erase)
         await commits.open()
         return cls(commits)
 

@@ -42,17 +42,16 @@ def summary(db: sqlite3.Connection, job_id: str) -> Summary | None:
 
 def counts(db: sqlite3.Connection) -> dict[str, int]:
     """How many jobs are queued and active, and how many notifications wait or were given up."""
-    found = {
-        f"jobs_{state}": int(count)
-        for state, count in db.execute(
-            "SELECT state, count(*) FROM jobs WHERE state <> 'ended' GROUP BY state"
+    # Each is counted in a partial index, so that what has ended costs nothing here.
+    return {
+        name: int(db.execute(f"SELECT count(*) FROM {rows}").fetchone()[0])  # noqa: S608
+        for name, rows in (
+            ("jobs_queued", "jobs WHERE state = 'queued'"),
+            ("jobs_active", "calls WHERE ended_at IS NULL"),
+            ("outbox_pending", "outbox WHERE state = 'pending'"),
+            ("outbox_dead", "outbox WHERE state = 'dead'"),
         )
     }
-    for state in ("pending", "dead"):
-        found[f"outbox_{state}"] = int(
-            db.execute("SELECT count(*) FROM outbox WHERE state = ?", (state,)).fetchone()[0]
-        )
-    return found
 
 
 def forget(db: sqlite3.Connection, before: float, limit: int) -> int:
@@ -71,7 +70,7 @@ def forget(db: sqlite3.Connection, before: float, limit: int) -> int:
         db.execute("DELETE FROM outbox WHERE lane = ?", (job_id,))
         db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
     db.execute(
-        "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE type = 'cdr' AND state = 'delivered'"
+        "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE type = 'cdr' AND state <> 'pending'"
         " AND created_at < ? LIMIT ?)",
         (before, limit),
     )
