@@ -3,11 +3,13 @@
 Asterisk forgets the filter with the application, so it is set at every connect.
 """
 
+import asyncio
+
 import aiohttp
 import msgspec
 from yarl import URL
 
-from orchestrator.pbx.ari.pooled import address, exchange
+from orchestrator.pbx.ari.pooled import address, brief, exchange
 from orchestrator.pbx.ari.requests import RestCall
 from orchestrator.pbx.ari.settings import AriSettings
 from orchestrator.pbx.ari.wire import EVENT_TYPES
@@ -25,18 +27,17 @@ async def open_events(http: aiohttp.ClientSession, settings: AriSettings) -> Eve
     node = f"pbx {settings.name}"
     url: URL = address(settings, "events").with_query(app=settings.app, subscribeAll="false")
     try:
-        return await http.ws_connect(
-            url,
-            heartbeat=settings.ping_interval,
-            timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
-            decode_text=False,
-        )
+        async with asyncio.timeout(settings.request_timeout):
+            return await http.ws_connect(
+                url,
+                heartbeat=settings.ping_interval,
+                timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+                decode_text=False,
+            )
     except aiohttp.WSServerHandshakeError as fault:
         raise _refusal(node, fault.status) from None
-    except aiohttp.ClientConnectorError as fault:
-        raise PbxUnreachable(f"{node}: {fault.os_error.strerror or 'no connection'}") from None
     except (aiohttp.ClientError, TimeoutError, OSError) as fault:
-        raise PbxUnreachable(f"{node}: no ARI answers there ({type(fault).__name__})") from None
+        raise PbxUnreachable(f"{node}: no ARI answers at {settings.url} ({brief(fault)})") from None
 
 
 async def narrow_events(http: aiohttp.ClientSession, settings: AriSettings) -> bool:

@@ -1,15 +1,15 @@
 """One REST request over pooled HTTP, and how far it came when it failed."""
 
+import asyncio
+import os
+
 import aiohttp
-import structlog
 from yarl import URL
 
 from orchestrator.pbx.ari.fates import Answer
 from orchestrator.pbx.ari.requests import RestCall
 from orchestrator.pbx.ari.settings import AriSettings
 from orchestrator.pbx.errors import PbxUnreachable
-
-log = structlog.get_logger(__name__)
 
 _JSON = {"Content-Type": "application/json"}
 
@@ -25,7 +25,9 @@ def open_session(settings: AriSettings) -> aiohttp.ClientSession:
         # Asterisk closes an idle connection after 15 s (session_keep_alive); be the first to let go.
         connector=aiohttp.TCPConnector(limit=settings.http_connections + 4, keepalive_timeout=10),
         headers={"Authorization": credentials},
-        timeout=aiohttp.ClientTimeout(total=max(settings.request_timeout, settings.originate_timeout)),
+        # `exchange` and `open_events` keep time themselves: aiohttp's own timer can swallow a cancellation
+        # that comes at the same moment, and a lane that missed its cancellation would never end.
+        timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
     )
 
 
@@ -37,21 +39,26 @@ def address(settings: AriSettings, path: str) -> URL:
 async def exchange(http: aiohttp.ClientSession, settings: AriSettings, call: RestCall) -> Answer:
     """Send and read the answer. Raises `NotSent`, or `PbxUnreachable` when it may have arrived."""
     try:
-        async with http.request(
-            call.method,
-            address(settings, call.path),
-            data=call.body or None,
-            headers=_JSON if call.body else None,
-            allow_redirects=False,
-        ) as response:
+        async with (
+            asyncio.timeout(max(settings.request_timeout, settings.originate_timeout)),
+            http.request(
+                call.method,
+                address(settings, call.path),
+                data=call.body or None,
+                headers=_JSON if call.body else None,
+                allow_redirects=False,
+            ) as response,
+        ):
             return Answer(response.status, response.reason or "", await response.read())
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as fault:
-        raise NotSent(f"pbx {settings.name}: no connection to Asterisk ({_brief(fault)})") from None
+        raise NotSent(f"pbx {settings.name}: no connection to Asterisk ({brief(fault)})") from None
     except (aiohttp.ClientError, TimeoutError, OSError) as fault:
-        raise PbxUnreachable(f"pbx {settings.name}: Asterisk did not answer ({_brief(fault)})") from None
+        raise PbxUnreachable(f"pbx {settings.name}: Asterisk did not answer ({brief(fault)})") from None
 
 
-def _brief(fault: BaseException) -> str:
+def brief(fault: BaseException) -> str:
     """The operating system's word where there is one. Never aiohttp's text: it may quote a URL."""
     cause = fault.os_error if isinstance(fault, aiohttp.ClientConnectorError) else fault
-    return (cause.strerror if isinstance(cause, OSError) else None) or type(cause).__name__
+    if isinstance(cause, OSError) and cause.errno:
+        return os.strerror(cause.errno)
+    return type(cause).__name__

@@ -282,7 +282,7 @@ async def test_an_answer_that_never_comes_ends_at_the_deadline(transport: str) -
         await worker.until(lambda: len(worker.events) == 3)
         assert OriginateLost("unconfirmed") in worker.events
         assert {type(event) for event in worker.events} == {OriginateLost, PlayRefused, HangupRefused}
-        assert len(worker.links) == 1
+        assert worker.links[-1].up
 
 
 async def test_an_answer_given_twice_is_told_once() -> None:
@@ -396,7 +396,7 @@ async def test_a_peer_that_is_not_there_is_connected_to_when_it_comes() -> None:
         pass
     async with running(settings_for(fake.url), worker):
         down = await worker.link(up=False)
-        assert "refused" in down.reason
+        assert "Connection refused" in down.reason
         async with serving(fake):
             await worker.link(up=True)
 

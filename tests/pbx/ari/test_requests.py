@@ -48,17 +48,16 @@ def test_ids_are_percent_encoded() -> None:
     assert build(Ask("job:1"), SETTINGS).path == "channels/job%3A1"
 
 
-@given(st.text(max_size=24))
+@given(st.text(max_size=24) | st.text("+0123456789", max_size=24))
 def test_only_digits_get_into_a_dial_string(number: str) -> None:
     try:
         made = dial_string("PJSIP/{number}@lab", number)
-    except Unfit as refusal:
-        assert not number or number not in str(refusal)
-    else:
-        inner = made.removeprefix("PJSIP/").removesuffix("@lab")
-        assert inner.isascii()
-        assert inner.isdigit()
-        assert number in (inner, "+" + inner)
+    except Unfit:
+        return
+    inner = made.removeprefix("PJSIP/").removesuffix("@lab")
+    assert inner.isascii()
+    assert inner.isdigit()
+    assert number in (inner, "+" + inner)
 
 
 @pytest.mark.parametrize(
