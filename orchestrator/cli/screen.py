@@ -125,19 +125,18 @@ class Screen:
         since = max(0.0, now - last.at)
         doing = told.doing
         label: RenderableType
+        waited = f"{since:.1f} s"
         if doing == "playing" and last.event == "play_began":
             length = self._length(int(last.fields["play"])) or (told.call.play_seconds if told.call else 0)
             seconds = f"{since:.1f} / {length:.1f} s"
-            label = _bar(_play_name(last), since / length if length else 0.0, seconds, "cyan")
+            label, waited = _bar(_play_name(last), since / length if length else 0.0, seconds, "cyan"), ""
         else:
             label = Text(_NOW.get(doing, doing), style="bold")
             if doing == "ringing":
                 label.append("  ☎ ", style="bold")
                 label.append(_WAVES[int(now * 8) % len(_WAVES)], style="cyan")
         # As a spinner turns by its own clock, it is asked for the frame of this moment.
-        table.add_row(
-            f"{now - told.job.created_at:.1f} s", self._spinner.render(now), label, f"{since:.1f} s"
-        )
+        table.add_row(f"{now - told.job.created_at:.1f} s", self._spinner.render(now), label, waited)
 
     def _length(self, play: int) -> float | None:
         return self._play_ms[play - 1] / 1000 if play <= len(self._play_ms) else None

@@ -9,6 +9,7 @@ import msgspec
 
 from orchestrator.call import facts as f
 from orchestrator.call.machine import replay
+from orchestrator.call.outcome import Q850
 from orchestrator.call.state import Call, State
 from orchestrator.ledger.records import Followed, JobRow, JobState
 
@@ -151,10 +152,17 @@ def signals(story: Story) -> str:
     """What the network said of the latest call's end: its cause and SIP status."""
     if story.over is None:
         return ""
-    said = [f"Q.850 cause {story.over.cause}"] if story.over.cause is not None else []
+    cause = story.over.cause
+    said = [f"Q.850 {cause} ({_cause_name(cause)})"] if cause is not None else []
     if story.over.sip_status is not None:
         said.append(f"SIP {story.over.sip_status}")
     return ", ".join(said)
+
+
+def _cause_name(cause: int) -> str:
+    if cause == 16:  # says nothing of an outcome, so it is not in the table of those that do
+        return "normal call clearing"
+    return Q850[cause][1] if cause in Q850 else "unspecified"
 
 
 def notified(states: dict[str, int]) -> str:
