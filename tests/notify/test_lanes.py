@@ -187,10 +187,10 @@ def test_a_new_receiver_gets_a_few_slots_and_earns_the_rest() -> None:
         assert one is not None
         queue.land(one, answered=True)
         queue.settled(one)
-    flying = [one for one in (queue.take() for _ in range(20)) if one is not None]
-    assert len(flying) == 8
-    queue.land(flying[0], answered=False)
-    queue.settled(flying[0])
+    flown = [one for one in (queue.take() for _ in range(20)) if one is not None]
+    assert len(flown) == 8
+    queue.land(flown[0], answered=False)
+    queue.settled(flown[0])
     assert queue.take() is None
 
 
