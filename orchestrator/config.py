@@ -147,7 +147,7 @@ class Config(_Section, frozen=True, kw_only=True):
     prompts: Prompts = Prompts()
     jobs: Jobs = Jobs()
     folder: Path = Path()
-    """Where relative paths start: the folder of the file this was read from."""
+    """Where relative paths start: the folder of the file this was read from. Not a key."""
 
     def path(self, relative: str) -> Path:
         """`relative` as seen from the configuration file."""
@@ -185,7 +185,6 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
-    data.pop("folder", None)
     try:
         _override(data, environ)
         config = replace(convert(data, Config, path=""), folder=path.parent)
@@ -198,26 +197,41 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
 
 
 def _override(data: dict[str, Any], environ: Mapping[str, str]) -> None:
-    for variable in sorted(environ):
-        if not variable.startswith(ENV_PREFIX):
-            continue
-        keys = [key.lower() for key in variable.removeprefix(ENV_PREFIX).split("__")]
-        where: Any = data
-        into: Any = Config
-        for n, key in enumerate(keys):
-            last = n == len(keys) - 1
-            if isinstance(where, list):
-                if not key.isdigit() or int(key) > len(where):
-                    raise Invalid([Fault(variable, f"there are {len(where)} members; number them from 0.")])
-                if int(key) == len(where):
-                    where.append({})
-                where, into = where[int(key)], _member(into)
-                continue
-            into = _field_type(into, key)
-            if last:
-                where[key] = _from_text(environ[variable], into)
-            else:
-                where = where.setdefault(key, [] if _is_list(into) else {})
+    for variable in sorted(environ, key=_numbered):
+        if variable.startswith(ENV_PREFIX):
+            keys = [key.lower() for key in variable.removeprefix(ENV_PREFIX).split("__")]
+            _set(data, Config, keys, environ[variable], variable)
+
+
+def _numbered(variable: str) -> list[tuple[int, str]]:
+    """Sorts members of a list by their number: 2 before 10."""
+    return [(int(key), "") if _is_number(key) else (-1, key) for key in variable.split("__")]
+
+
+def _is_number(key: str) -> bool:
+    return key.isascii() and key.isdecimal() and len(key) < 6
+
+
+def _set(where: Any, into: Any, keys: list[str], text: str, variable: str) -> None:
+    key, *rest = keys
+    slot: Any = key
+    if isinstance(where, list):
+        if not _is_number(key) or int(key) > len(where):
+            raise Invalid([Fault(variable, f"there are {len(where)} members; number them from 0.")])
+        slot, into = int(key), _member(into)
+        if slot == len(where):
+            where.append(None)
+    elif isinstance(where, dict):
+        into = _field_type(into, key)
+        where.setdefault(key)
+    else:
+        raise Invalid([Fault(variable, "leads into a value; only sections and lists have members.")])
+    if not rest:
+        where[slot] = _from_text(text, into)
+        return
+    if where[slot] is None:
+        where[slot] = [] if _is_list(into) else {}
+    _set(where[slot], into, rest, text, variable)
 
 
 def _field_type(into: Any, name: str) -> Any:
@@ -280,11 +294,14 @@ def _secret(
         faults.append(Fault(name, f"given twice: keep either `{name}` or `{name}_file`."))
         return None
     try:
-        return config.path(file).read_text("utf-8").strip()
+        secret = config.path(file).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not text"
         faults.append(Fault(f"{name}_file", f"{config.path(file)} cannot be read: {why}."))
         return None
+    if not secret:
+        faults.append(Fault(f"{name}_file", f"{config.path(file)} is empty."))
+    return secret
 
 
 def _check(config: Config) -> None:
@@ -315,6 +332,9 @@ def _check(config: Config) -> None:
         faults.append(Fault("notify.url", "must be an http or https address."))
     if config.notify.url is not None and config.notify.secret is None and not config.notify.secrets:
         faults.append(Fault("notify.secret", "required with notify.url: notifications are always signed."))
+    unfit = _unfit_listen(config.http.listen) if config.http is not None else None
+    if unfit is not None:
+        faults.append(Fault("http.listen", unfit))
     for n, network in enumerate(config.notify.allow_networks):
         try:
             ipaddress.ip_network(network)
@@ -322,6 +342,19 @@ def _check(config: Config) -> None:
             faults.append(Fault(f"notify.allow_networks[{n}]", "not a network such as 10.0.0.0/8."))
     if faults:
         raise Invalid(faults)
+
+
+def _unfit_listen(listen: str) -> str | None:
+    host, _, port = listen.rpartition(":")
+    if not host or not _is_number(port) or int(port) > 65535:
+        return "must be a host and a port such as 127.0.0.1:8090."
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        loopback = False
+    if loopback:
+        return None
+    return "this version has no API keys, so it listens on loopback only: 127.0.0.1:8090 or [::1]:8090."
 
 
 def _is_http(url: str) -> bool:

@@ -25,6 +25,8 @@ LONGEST_WAIT: Final = 1.0
 """Seconds after which a node looks again in any case, for a due job that it may not take now."""
 CLAIM_AHEAD: Final = 0.02
 """Seconds of the node's pace that are claimed at once, so that one commit serves several starts."""
+STALE: Final = 2.0
+"""Seconds after which a claim that was long in coming is given back: its timers began when it was made."""
 
 _log = structlog.get_logger(__name__)
 _decode_script = msgspec.json.Decoder(Script).decode
@@ -148,7 +150,11 @@ class NodeDispatcher:
         pause = self._pace.wait(self._clock())
         if pause > 0:
             await asyncio.sleep(pause)
-        self._pace.take(self._clock())
+        now = self._clock()
+        if now >= min(claim.job.expires_at, claim.at + STALE):  # the ledger was stuck meanwhile
+            self._ledger.undial(claim.job.id, claim.call_id, now)
+            return
+        self._pace.take(now)
         self._live.start(claim, script)
 
 
@@ -161,6 +167,14 @@ async def end_job(
         return Reporter(job, notify_url, worker).ended(outcome, reason, job.attempts, now, None)
 
     await ledger.end_queued(job_id, Verdict(outcome, reason, now), build)
+
+
+def _why_over(job: JobRow) -> tuple[str, str]:
+    if job.cancel:
+        return "cancelled", "cancelled on request, before it was dialled"
+    if job.attempts:
+        return "expired", f"it expired before attempt {job.attempts + 1}"
+    return "expired", "it expired before it could be dialled"
 
 
 class Sweeper:
@@ -190,14 +204,8 @@ class Sweeper:
     async def sweep(self) -> float:
         """End what is over now. Seconds until the next expiry, `LONGEST_WAIT` at most."""
         now = self._clock()
-        for job in await self._ledger.overdue(now, 500):
-            if job.cancel:
-                outcome, reason = "cancelled", "cancelled on request, before it was dialled"
-            else:
-                outcome, reason = "expired", "it expired before it could be dialled"
-            if job.attempts and not job.cancel:
-                reason = f"it expired before attempt {job.attempts + 1}"
-            await self._end(job.id, outcome, reason)
+        overdue = await self._ledger.overdue(now, 500)
+        await asyncio.gather(*(self._end(job.id, *_why_over(job)) for job in overdue))
         for job_id in await self._ledger.cancelled_active():
             self._live.cancel(job_id)
         upcoming = await self._ledger.next_expiry()

@@ -5,6 +5,8 @@ it has no `repr` that shows more than its id, and the ledger stores its public p
 encrypted.
 """
 
+import re
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -13,8 +15,7 @@ import msgspec
 import phonenumbers
 from msgspec import UNSET, Meta, UnsetType
 
-from orchestrator.call.outcome import Outcome
-from orchestrator.validate import Fault, Invalid, decode
+from orchestrator.validate import Fault, Invalid, decode, valid_fields
 
 _END = r"(?![\s\S])"  # the very end, in Python's and in ECMA's dialect; `$` would let a newline through
 
@@ -152,19 +153,39 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
         return self.expires_in if self.expires_in is not None else default
 
 
-def read_job(raw: bytes | str, *, min_code_digits: int = 4) -> Job:
+def examine(raw: bytes | str, *, min_code_digits: int = 4) -> tuple[Job, list[Fault]]:
     """Decode and check one job, as far as a job can be checked by itself.
 
-    Raises `Invalid` with every fault, each with its JSON path and none with a value.
+    Returns every fault, each with its JSON path and none with a value. The job holds the defaults (and no
+    number) in place of the fields that have one. Raises `Invalid` for what is no JSON object.
     """
-    job = decode(raw, Job)
-    faults = list(_faults(job, min_code_digits))
+    try:
+        job, faults = decode(raw, Job), list[Fault]()
+    except Invalid as invalid:
+        if any(fault.path == "$" for fault in invalid.faults):
+            raise Invalid(invalid.faults) from None
+        job, faults = Job(**{"to": "", **valid_fields(raw, Job)}), list(invalid.faults)
+    faulty = fields_of(faults)
+    faults += [fault for fault in _faults(job, faulty, min_code_digits) if not fields_of([fault]) & faulty]
+    return job, faults
+
+
+def read_job(raw: bytes | str, *, min_code_digits: int = 4) -> Job:
+    """As `examine`, but raises `Invalid` for any fault."""
+    job, faults = examine(raw, min_code_digits=min_code_digits)
     if faults:
         raise Invalid(faults)
     return job
 
 
-def _faults(job: Job, min_code_digits: int) -> list[Fault]:
+def fields_of(faults: Iterable[Fault]) -> set[str]:
+    """The job's fields that `faults` are about."""
+    return {re.split(r"[.\[]", fault.path.removeprefix("$."), maxsplit=1)[0] for fault in faults}
+
+
+def _faults(job: Job, faulty: Collection[str], min_code_digits: int) -> list[Fault]:
+    if "kind" in faulty:
+        return []  # what the other fields must be hangs on it
     if job.kind is not Kind.CODE:
         return [Fault("$.kind", f"`{job.kind}` is not supported by this version; only `code` is.")]
     faults: list[Fault] = []
@@ -200,8 +221,3 @@ def public(job: Job) -> dict[str, Any]:
 def canonical(job: Job) -> bytes:
     """The job's whole content but its id, the same bytes for the same content. A secret: never stored."""
     return msgspec.json.encode(msgspec.structs.replace(job, id=UNSET), order="sorted")
-
-
-def retried_on(job: Job) -> frozenset[Outcome]:
-    """The outcomes after which this job is dialled again, while attempts are left."""
-    return frozenset(Outcome(outcome) for outcome in job.retry.on) if job.retry else frozenset()

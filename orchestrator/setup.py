@@ -59,6 +59,7 @@ def rules(config: Config, library: Library, seal: Seal) -> Rules:
         min_code_digits=config.jobs.min_code_digits,
         caller_ids=config.caller_ids,
         notify_url=config.notify.url,
+        signs=bool(secrets_of(config)),
         allow_networks=tuple(ipaddress.ip_network(net) for net in config.notify.allow_networks),
     )
 

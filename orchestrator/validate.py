@@ -40,12 +40,14 @@ def decode(raw: bytes | str, into: type[T]) -> T:
     """
     try:
         return msgspec.json.decode(raw, type=into)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         pass  # the common case is over in one pass; for the rest, find out every reason
     try:
         data = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except msgspec.DecodeError as error:
         raise Invalid([Fault("$", f"not valid JSON: {error}")]) from None
+    except UnicodeError:
+        raise Invalid([Fault("$", "not valid JSON: it is not UTF-8")]) from None
     except RecursionError:
         raise Invalid([Fault("$", "nested too deeply")]) from None
     return convert(data, into)
@@ -62,6 +64,24 @@ def convert(data: object, into: type[T], path: str = "$") -> T:
         raise Invalid(faults)
     assert isinstance(value, into)  # noqa: S101 - what msgspec made when there are no faults
     return value
+
+
+def valid_fields(raw: bytes | str, struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """The fields of one JSON object that have no fault, under their names in Python.
+
+    Raises `msgspec.DecodeError` where `decode` finds no JSON.
+    """
+    data = msgspec.json.decode(raw)
+    valid: dict[str, Any] = {}
+    if not isinstance(data, dict):
+        return valid
+    for field in msgspec.structs.fields(struct):
+        faults: list[Fault] = []
+        if field.encode_name in data:
+            value = _convert(data[field.encode_name], field.type, "", faults)
+            if not faults:
+                valid[field.name] = value
+    return valid
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -160,4 +180,5 @@ def _is_enum(into: Any) -> bool:
 
 
 def _shown(key: object) -> str:
-    return str(key)[:64]
+    """A key as a message may show it: short, and with nothing that moves a terminal's cursor."""
+    return "".join(char if char.isprintable() else "?" for char in str(key)[:64])

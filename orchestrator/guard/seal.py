@@ -6,6 +6,7 @@ six-digit code is guessed in a second; hence the fingerprint is keyed (HMAC-SHA-
 
 import base64
 import binascii
+import contextlib
 import hmac
 import os
 import secrets
@@ -75,23 +76,37 @@ def key_beside(ledger: Path) -> bytes:
     Raises `SealError` when it cannot be read, or when the ledger is there and its key is not.
     """
     path = ledger.with_name(ledger.name + ".key")
+    written = ledger.exists()  # looked at before the key, which another process may be making: it comes first
     try:
         return parse_key(path.read_text("ascii").strip())
     except FileNotFoundError:
         pass
     except (OSError, UnicodeDecodeError) as error:
         raise SealError(f"{path} cannot be read: {error}. It must belong to the worker's user.") from None
-    if ledger.exists():
+    if written:
         raise SealError(f"{path} is missing, and {ledger} was written with it. Put it back from the backup.")
-    key = secrets.token_bytes(32)
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:  # another process was first
-        return key_beside(ledger)
+        _make_key(path)
     except OSError as error:
         raise SealError(f"{path} cannot be made: {error.strerror}.") from None
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(base64.b64encode(key).decode() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return key
+    return key_beside(ledger)
+
+
+def _make_key(path: Path) -> None:
+    """Make a key file, whole or not at all; the first of two processes makes it."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):  # another process was first
+            os.link(draft, path)
+    finally:
+        draft.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

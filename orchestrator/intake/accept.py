@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET
 
 from orchestrator.guard.seal import Seal
-from orchestrator.job import Job, canonical, public, read_job
+from orchestrator.job import Job, canonical, examine, fields_of, public
 from orchestrator.ledger.records import NewJob, Script
 from orchestrator.notify.address import Network, check_url
 from orchestrator.prompts import (
@@ -29,6 +29,8 @@ from orchestrator.validate import Fault, Invalid
 MAX_JOB_BYTES: Final = 64 * 1024
 ROUNDING: Final = 5
 """A play's length is stored in steps of so many seconds: the exact one would tell something of the code."""
+_SPOKEN: Final = frozenset({"kind", "code", "template", "language", "variables", "plays", "max_duration"})
+"""The fields that decide what is said; without them nothing can be prepared."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -42,6 +44,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     min_code_digits: int
     caller_ids: frozenset[str]
     notify_url: str | None
+    signs: bool
+    """Whether there is a secret to sign notifications with."""
     allow_networks: tuple[Network, ...]
 
     def __repr__(self) -> str:
@@ -64,8 +68,8 @@ def accept(raw: bytes | str, rules: Rules, now: float, entropy: bytes) -> NewJob
     """
     if len(raw) > MAX_JOB_BYTES:
         raise Invalid([Fault("$", f"longer than {MAX_JOB_BYTES} bytes")])
-    job = read_job(raw, min_code_digits=rules.min_code_digits)
-    faults: list[Fault] = []
+    job, faults = examine(raw, min_code_digits=rules.min_code_digits)
+    faulty = fields_of(faults)
     if job.from_ is not None and job.from_ not in rules.caller_ids:
         allowed = ", ".join(sorted(rules.caller_ids)) or "none"
         faults.append(Fault("$.from", f"not among the configuration's caller_ids ({allowed})."))
@@ -73,12 +77,14 @@ def accept(raw: bytes | str, rules: Rules, now: float, entropy: bytes) -> NewJob
         unfit = check_url(job.notify.url, rules.allow_networks)
         if unfit is not None:
             faults.append(Fault("$.notify.url", str(unfit)))
+        elif not rules.signs:
+            faults.append(Fault("$.notify.url", "the configuration has no notify.secret to sign with."))
     expires_at = now + job.lifetime
-    not_before = max(now, job.not_before.astimezone(UTC).timestamp()) if job.not_before else now
-    if not_before >= expires_at:
+    not_before = max(now, job.not_before.timestamp()) if job.not_before else now
+    if not_before >= expires_at and not faulty & {"kind", "expires_in"}:
         until = datetime.fromtimestamp(expires_at, UTC).isoformat(timespec="seconds")
         faults.append(Fault("$.not_before", f"it would expire before that, at {until}; raise expires_in."))
-    script = _script(job, rules, faults)
+    script = Script((), 0) if faulty & _SPOKEN else _script(job, rules, faults)
     if faults:
         raise Invalid(faults)
     job_id = new_id(now, entropy) if job.id is UNSET else job.id
