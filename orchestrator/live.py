@@ -150,6 +150,16 @@ class LiveCalls:
         if channel is not None:
             self._feed(self._calls[channel], ev.CancelRequested(), self._clock())
 
+    def close(self) -> None:
+        """Let go of what still lives: the next worker takes it up from the journal."""
+        for live in self._calls.values():
+            if live.timer is not None:
+                live.timer.cancel()
+        self._calls.clear()
+        self._by_job.clear()
+        self._on_node.clear()
+        self._idle.set()
+
     # ── what the readers hand over ──
 
     def sink(self, signal: Signal | Link) -> None:

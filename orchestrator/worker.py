@@ -152,12 +152,17 @@ class Worker:
                     task.cancel()
         except* (PbxError, NotifyError) as several:
             raise _first(several) from None
+        finally:
+            self.live.close()
 
     async def _drain(self, pulling: list[asyncio.Task[None]]) -> None:
         self.draining = True
         for node in self._nodes.values():
             node.dispatcher.stop()
-        await asyncio.gather(*pulling)
+        # A claim that is being committed is waited for, unless the ledger cannot commit at all.
+        _, stuck = await asyncio.wait(pulling, timeout=self._config.worker.drain_timeout)
+        for task in stuck:
+            task.cancel()
         if len(self.live):
             _log.info("draining", live_calls=len(self.live), limit=self._config.worker.drain_timeout)
         with contextlib.suppress(TimeoutError):
@@ -178,7 +183,9 @@ class Worker:
         await end_job(self._ledger, job_id, outcome, reason, now, config.notify.url, config.worker.name)
 
     def _freed(self, pbx: str) -> None:
-        self._nodes[pbx].dispatcher.freed()
+        node = self._nodes.get(pbx)  # none for a call taken up from a node that is configured no more
+        if node is not None:
+            node.dispatcher.freed()
 
     # ── one node ──
 
