@@ -39,7 +39,9 @@ _NAMES = {
 )
 @click.option("--language", metavar="TAG", help="Such as en or zh-CN.")
 @click.option("--template", metavar="NAME", help="The prompt; `code` if not given.")
-@click.option("--plays", type=int, metavar="N", help="How often the prompt is played, 1 to 9; 2 if not given.")
+@click.option(
+    "--plays", type=int, metavar="N", help="How often the prompt is played, 1 to 9; 2 if not given."
+)
 @click.option("--from", "from_", metavar="NUMBER", help="The caller ID, one of the configured ones.")
 @click.option("--ring-timeout", type=float, metavar="S", help="Seconds that it may ring, 5 to 120.")
 @click.option("--max-duration", type=float, metavar="S", help="Seconds that the call may last.")

@@ -106,8 +106,9 @@ class Following:
                 summary = await self._settle()
                 self._stop.set()
         except* _Quit:
-            raise Failure("left at once; see how it went on with: orchestrator show " + self._job_id,
-                          INTERRUPTED) from None
+            raise Failure(
+                "left at once; see how it went on with: orchestrator show " + self._job_id, INTERRUPTED
+            ) from None
         finally:
             for number in caught:
                 loop.remove_signal_handler(number)
@@ -144,9 +145,7 @@ class Following:
 
     async def _work(self) -> None:
         try:
-            await run_worker(
-                self._config, self._stop, self._clock, only=self._job_id, started=self._started
-            )
+            await run_worker(self._config, self._stop, self._clock, only=self._job_id, started=self._started)
         except LedgerUnusable:
             lock = WorkerLock.take(setup.ledger_path(self._config))
             if lock is not None:

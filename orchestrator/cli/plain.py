@@ -97,7 +97,9 @@ def undelivered(summary: Summary | None) -> str:
         return ""
     why = f" ({summary.problem})" if summary.problem else ""
     if not waiting:
-        return f"{dead} notifications were given up{why}; send them again with: orchestrator deadletters replay"
+        return (
+            f"{dead} notifications were given up{why}; send them again with: orchestrator deadletters replay"
+        )
     return (
         f"{waiting} notifications have not been delivered{why}. They stay in the ledger, and the worker "
         "(orchestrator run) delivers them; see that the receiver runs at notify.url."

@@ -56,8 +56,9 @@ async def _look(pbx: PbxConfig, wanted: Sequence[str]) -> Failure | None:
 
 def unreachable(pbx: PbxConfig, what: str) -> str:
     """A fault of the connection with its mend."""
+    where = "" if pbx.url in what else f", at {pbx.url}"
     return (
-        f"{what}, at {pbx.url}. Is Asterisk running there, with enabled=yes and this address in http.conf? "
+        f"{what}{where}. Is Asterisk running there, with enabled=yes and this address in http.conf? "
         "Else correct pbx.url."
     )
 

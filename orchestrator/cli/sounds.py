@@ -16,7 +16,9 @@ def sounds() -> None:
 
 
 @sounds.command("install")
-@click.option("--to", metavar="DIR", help=f"Asterisk's folder of sounds; else the first of {', '.join(GUESSES)}.")
+@click.option(
+    "--to", metavar="DIR", help=f"Asterisk's folder of sounds; else the first of {', '.join(GUESSES)}."
+)
 @click.option(
     "--format",
     "encoding",
@@ -37,10 +39,13 @@ def install(to: str | None, encoding: str, config_file: str | None, as_json: boo
     folder = Path(to) if to is not None else guess_folder()
     if folder is None:
         raise Failure(
-            f"Asterisk's folder of sounds was not found ({', '.join(GUESSES)}). Name it with --to DIR.", UNUSABLE
+            f"Asterisk's folder of sounds was not found ({', '.join(GUESSES)}). Name it with --to DIR.",
+            UNUSABLE,
         )
     if not folder.is_dir():
-        raise Failure(f"there is no folder {folder}. Name Asterisk's folder of sounds with --to DIR.", UNUSABLE)
+        raise Failure(
+            f"there is no folder {folder}. Name Asterisk's folder of sounds with --to DIR.", UNUSABLE
+        )
     library = load_prompts(config)
     formats = FORMATS if encoding == "all" else (encoding,)
     prefixes = sorted({pbx.sounds for pbx in config.pbx}) or ["orchestrator"]

@@ -17,7 +17,7 @@ from orchestrator.clock import steady_clock
 from orchestrator.config import Config
 from orchestrator.guard.seal import Seal
 from orchestrator.intake.accept import Rules, accept
-from orchestrator.ledger.records import JobState, NewJob
+from orchestrator.ledger.records import JobState
 from orchestrator.validate import Fault, Invalid
 from orchestrator.worker import opened
 
@@ -77,13 +77,13 @@ async def _submit(config: Config, lines: list[Line], as_json: bool) -> int:
     trial = setup.rules(config, library, Seal(os.urandom(32)))
     _check(lines, trial, clock())
     rules = setup.rules(config, library, setup.load_seal(config))
+    accepted = [(n, accept(raw, rules, clock(), os.urandom(10))) for n, raw in lines]
     conflicts = 0
     async with opened(config) as ledger:
-        for start in range(0, len(lines), _AT_ONCE):
-            some = lines[start : start + _AT_ONCE]
-            jobs = [accept(raw, rules, clock(), os.urandom(10)) for _, raw in some]
-            became = await ledger.submit(jobs)
-            for (n, _), job, what in zip(some, jobs, became, strict=True):
+        for start in range(0, len(accepted), _AT_ONCE):
+            some = accepted[start : start + _AT_ONCE]
+            became = await ledger.submit([job for _, job in some])
+            for (n, job), what in zip(some, became, strict=True):
                 state: str = JobState.QUEUED
                 if what == "same":
                     known = await ledger.summary(job.id)
@@ -106,7 +106,7 @@ def _check(lines: list[Line], rules: Rules, now: float) -> None:
     faults = []
     for n, raw in lines:
         try:
-            _: NewJob = accept(raw, rules, now, bytes(10))
+            accept(raw, rules, now, bytes(10))
         except Invalid as invalid:
             faults += [Fault(f"line {n}: {fault.path}", fault.message) for fault in invalid.faults]
     if faults:
