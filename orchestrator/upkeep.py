@@ -41,6 +41,12 @@ async def batch_cdrs(ledger: Ledger, clock: Clock, config: Config, wanted: bool)
         await send_cdrs(ledger, clock, url, config.worker.name)
 
 
+async def flush_cdrs(ledger: Ledger, clock: Clock, config: Config) -> None:
+    """At the end, put the records into the outbox that would have waited for their batch."""
+    if config.notify.url is not None:
+        await send_cdrs(ledger, clock, config.notify.url, config.worker.name)
+
+
 async def send_cdrs(ledger: Ledger, clock: Clock, url: str, worker: str) -> None:
     """Put every record not sent yet into the outbox, up to fifty a notification."""
     while await ledger.batch_cdrs(MAX_RECORDS, lambda records: cdr_batch(records, url, worker, clock())):

@@ -31,7 +31,7 @@ from orchestrator.pbx.errors import PbxError
 from orchestrator.pbx.port import Link, Pbx
 from orchestrator.prompts import Library
 from orchestrator.report import trunk_of
-from orchestrator.upkeep import batch_cdrs, keep_counts, keep_forgetting, watch
+from orchestrator.upkeep import batch_cdrs, flush_cdrs, keep_counts, keep_forgetting, watch
 
 FLUSH_TIMEOUT: Final = 5.0
 """Seconds that notifications get to go out at the end; the rest waits in the ledger."""
@@ -171,6 +171,9 @@ class Worker:
         if len(self.live):
             _log.warning("calls_left", count=len(self.live), note="the next worker takes them up")
         if self.notifier is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_TIMEOUT):
+                    await flush_cdrs(self._ledger, self._clock, self._config)
             await self.notifier.drain(FLUSH_TIMEOUT)
 
     def _may_dial(self) -> bool:

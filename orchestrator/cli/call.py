@@ -130,7 +130,7 @@ def _variable(given: str) -> tuple[str, str]:
 
 
 def _play_lengths(config: Config, job: dict[str, Any]) -> list[int]:
-    """How long each play lasts, for the progress bars. Empty when the job is not one: its faults come later."""
+    """How long each play lasts, for the progress bars; empty for a faulty job: its faults come later."""
     from orchestrator import setup
     from orchestrator.prompts import PromptError, length, prepare
 

@@ -131,8 +131,10 @@ def load_prompts(config: Config) -> tuple[Library | None, list[Row]]:
         for language in library.languages.values()
     )
     rows = [Row("ok", "prompts", f"{len(library.sounds)} sounds; {languages}")]
-    for fault in check_templates(library):
-        rows.append(Row("fail", "template", f"{fault.template} ({fault.language}): {fault.message}"))
+    rows += [
+        Row("fail", "template", f"{fault.template} ({fault.language}): {fault.message}")
+        for fault in check_templates(library)
+    ]
     language = library.resolve(config.prompts.language, config.prompts.language)
     if "code" not in language.templates.names:
         rows.append(

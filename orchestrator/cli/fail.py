@@ -18,7 +18,12 @@ class Failure(click.ClickException):
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
-        self.exit_code = exit_code
+        self._exit_code = exit_code
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]
+        """What the program exits with."""
+        return self._exit_code
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print it to standard error."""

@@ -1,8 +1,8 @@
 """Keeps the code out of the process list.
 
-Anybody on the machine can read a program's arguments (`ps`, `/proc/PID/cmdline`), so they are overwritten with
-masked ones as the first thing this program does. Between its start and that moment they stand there; a code
-that must never be seen comes over standard input: `--code-file -`.
+Anybody on the machine can read a program's arguments (`ps`, `/proc/PID/cmdline`), so they are overwritten
+with masked ones as the first thing this program does. Between its start and that moment they stand there; a
+code that must never be seen comes over standard input: `--code-file -`.
 """
 
 from collections.abc import Sequence

@@ -69,7 +69,7 @@ def check_ledger_folder(config: Config) -> None:
         )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise Failure(
-            f"the ledger's folder {folder} cannot be written to. Give it to this user, or correct ledger.url.",
+            f"the ledger's folder {folder} cannot be written to. Give it to this user, or change ledger.url.",
             UNUSABLE,
         )
 

@@ -198,5 +198,5 @@ def _play_name(step: Step) -> str:
 
 
 def _last(told: Story, step: Step) -> Step:
-    """The latest step of the play that `step` belongs to: a play begun anew after a lost connection has two."""
+    """The latest beginning of the play that `step` began: a play that was interrupted has several."""
     return next(s for s in reversed(told.steps) if s.event == step.event and s.fields == step.fields)

@@ -55,7 +55,7 @@ def install(to: str | None, encoding: str, config_file: str | None, as_json: boo
             done = install_sounds(library, folder / prefix, formats)
         except OSError as error:
             raise Failure(
-                f"{error.filename} cannot be written: {error.strerror}. Run this as a user who may write there.",
+                f"{error.filename} cannot be written: {error.strerror}. Run this as one who may write there.",
                 WORK_FAILED,
             ) from None
         written += done.written

@@ -1,6 +1,6 @@
 """A job's story as steps in time, folded anew from its calls' journals. Pure; it holds no secret.
 
-`call` shows it while it grows, `show` afterwards: both see the same, because both replay what the machine did.
+`call` shows it while it grows, `show` afterwards: both see the same, for both replay what the machine did.
 """
 
 from typing import Any
