@@ -4,12 +4,14 @@ The worker is a process of its own (`orchestrator run`), measured from outside.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from datetime import datetime
 from pathlib import Path
 
@@ -44,9 +46,12 @@ class Run(msgspec.Struct, frozen=True):
 
 
 def run(lab: LabInfo, calls: int, concurrent: int, folder: Path, profile: bool = False) -> Run:
-    """Make `calls` calls through a worker that lives in `folder`, `concurrent` at once at most."""
-    port = _free_port()
-    config = load_config(_configure(lab, concurrent, folder, port), {})
+    """Make `calls` calls through a worker that lives in `folder`, `concurrent` at once at most.
+
+    CPU is counted from the moment when the worker is ready: its start is not a call's cost.
+    """
+    port, listen = _free_port(), f"127.0.0.1:{_free_port()}"
+    config = load_config(_configure(lab, concurrent, folder, port, listen), {})
     got = folder / "webhooks.log"
     receiver = subprocess.Popen([sys.executable, "-m", "bench.receiver", str(port), str(got)])
     command = [sys.executable, "-m", "orchestrator", "run", "-c", str(folder / "orchestrator.toml")]
@@ -55,8 +60,10 @@ def run(lab: LabInfo, calls: int, concurrent: int, folder: Path, profile: bool =
     with (folder / "worker.log").open("wb") as log:
         worker = subprocess.Popen(command, stdout=log, stderr=log)
     try:
+        _wait_ready(listen, worker)
+        before, _ = _usage(worker.pid)
         asyncio.run(_submit_and_wait(config, calls, worker))
-        cpu, rss = _usage(worker.pid)
+        after, rss = _usage(worker.pid)
         worker.send_signal(signal.SIGTERM)
         worker.wait(60)
     finally:
@@ -65,10 +72,10 @@ def run(lab: LabInfo, calls: int, concurrent: int, folder: Path, profile: bool =
                 process.kill()
         receiver.terminate()
         receiver.wait(10)
-    return _measure(config, got, cpu, rss, calls)
+    return _measure(config, got, after - before, rss, calls)
 
 
-def _configure(lab: LabInfo, concurrent: int, folder: Path, port: int) -> Path:
+def _configure(lab: LabInfo, concurrent: int, folder: Path, port: int, listen: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "templates").mkdir(exist_ok=True)
     (folder / "templates" / "digits.ssml").write_text(TEMPLATE)
@@ -88,6 +95,8 @@ password_file = "{lab.ari_password_file}"
 dial = "{lab.sipp_dial}"
 max_cps = 500
 max_calls = {concurrent}
+[http]
+listen = "{listen}"
 [notify]
 url = "http://127.0.0.1:{port}/events"
 secret = "{SECRET}"
@@ -96,6 +105,16 @@ templates = "templates"
 """
     )
     return path
+
+
+def _wait_ready(listen: str, worker: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + 30
+    while time.monotonic() < until and worker.poll() is None:
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(f"http://{listen}/readyz", timeout=2).close()
+            return
+        time.sleep(0.1)
+    raise RuntimeError("the worker did not become ready; see its log")
 
 
 async def _submit_and_wait(config: Config, calls: int, worker: subprocess.Popen[bytes]) -> None:
