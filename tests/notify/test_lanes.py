@@ -262,7 +262,7 @@ def test_what_gives_way_is_read_from_the_ledger_again() -> None:
     queue = lanes(max_queued=10)
     for n in range(10):
         assert queue.offer(delivery(n, f"a{n}", 1, "ab"[n % 2]))
-    assert not queue.behind
+    before = queue.behind
     assert queue.offer(delivery(20, "c", 1, "c"))
-    assert queue.behind
+    assert (before, queue.behind) == (False, True)
     assert queue.queued < 10

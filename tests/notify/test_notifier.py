@@ -4,10 +4,13 @@ import asyncio
 import contextlib
 import json
 import time
+from collections.abc import Collection
 
 from aiohttp import web
+from msgspec.structs import replace
 from standardwebhooks import Webhook
 
+from orchestrator.notify.delivery import Delivery
 from orchestrator.notify.schedule import BACKOFF
 from tests.notify.world import SECRET, Got, World, accept, hang, status
 
@@ -389,3 +392,38 @@ async def test_an_unusable_url_in_the_outbox_is_retried_like_any_fault_and_harms
         world.commit(notifier, world.job(receiver.url(), "good"))
         await world.arrived(3)
         await world.bell.until(lambda: len(world.outbox.errors) == 6)
+
+
+async def test_an_event_that_is_offered_while_the_ledger_is_being_read_is_sent_once() -> None:
+    world = World()
+    gate, reading = asyncio.Event(), asyncio.Event()
+    read = world.outbox.due
+
+    async def slowly(now: float, limit: int, skip: Collection[str]) -> list[Delivery]:
+        found = await read(now, limit, skip)
+        reading.set()
+        await gate.wait()
+        return found
+
+    world.outbox.due = slowly  # type: ignore[method-assign]
+    async with world.receiver().listening() as receiver:
+        events = world.job(receiver.url())
+        world.outbox.add(events)
+        async with world.notifier() as notifier:
+            await reading.wait()
+            notifier.offer(events)
+            await world.arrived(3)
+            gate.set()
+            assert await notifier.drain(5)
+    assert sequences(receiver.got) == [1, 2, 3]
+
+
+async def test_an_idle_notifier_reads_the_ledger_only_now_and_then() -> None:
+    world = World(poll_interval=0.1)
+    async with world.notifier() as notifier:
+        world.outbox.add([replace(world.delivery("http://127.0.0.1:1/"), next_at=world.clock.now + 60)])
+        await world.bell.until(lambda: world.outbox.sweeps == 3)
+        started = asyncio.get_running_loop().time()
+        await world.bell.until(lambda: world.outbox.sweeps == 6)
+        assert asyncio.get_running_loop().time() - started > 0.25
+        assert notifier.queued == 0
