@@ -4,7 +4,9 @@ All its tasks live in one task group; the first to fail ends the connection with
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
+from typing import Any
 
 import aiohttp
 import structlog
@@ -48,6 +50,8 @@ class Connection:
         # Bounded by the table: nothing is queued that is not entered there.
         self._out: asyncio.Queue[Outgoing] = asyncio.Queue()
         self._probed = asyncio.Event()
+        self._heard = 0
+        self._to_pong: bytes | None = None
 
     def put(self, outgoing: Outgoing) -> None:
         """Queue a request that is entered in the table."""
@@ -75,6 +79,7 @@ class Connection:
                     for _ in range(self._settings.http_connections):
                         tasks.create_task(self._http_lane(), name="ari lane")
                 tasks.create_task(self._sweep(), name="ari deadlines")
+                tasks.create_task(self._keep_alive(), name="ari pings")
                 established(transport)
         except* PbxError as group:
             failure = _first(group)
@@ -85,8 +90,10 @@ class Connection:
         """Nothing but decode and hand over: no await but for the next frame."""
         while True:
             frame = await self._events.receive()
+            self._heard += 1
             if frame.type is not _TEXT:
-                raise PbxUnreachable(self._farewell(frame.type))
+                self._take_control(frame.type, frame.data)
+                continue
             event = wire.decode(frame.data)
             if event is None:
                 continue
@@ -109,13 +116,18 @@ class Connection:
         elif response.request_id == _PROBE:
             self._probed.set()
 
-    def _farewell(self, kind: aiohttp.WSMsgType) -> str:
+    def _take_control(self, kind: aiohttp.WSMsgType, data: Any) -> None:
+        """A frame that is no event: a ping to be answered by the sweep, a pong, or the end."""
         node = f"pbx {self._settings.name}"
-        if kind in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING):
-            return f"{node}: Asterisk closed the connection (code {self._events.close_code})"
-        if isinstance(self._events.exception(), TimeoutError):
-            return f"{node}: no answer to a ping; the network is silent or Asterisk stalls"
-        return f"{node}: the connection broke off"
+        match kind:
+            case aiohttp.WSMsgType.PONG:
+                pass  # being heard is all that it is for
+            case aiohttp.WSMsgType.PING:
+                self._to_pong = data
+            case aiohttp.WSMsgType.CLOSE | aiohttp.WSMsgType.CLOSING:
+                raise PbxUnreachable(f"{node}: Asterisk closed the connection (code {data})")
+            case _:
+                raise PbxUnreachable(f"{node}: the connection broke off")
 
     async def _choose_transport(self) -> str:
         """Ask over the WebSocket; a server too old for that does not answer, and is asked over HTTP."""
@@ -136,9 +148,9 @@ class Connection:
                 call = outgoing.call
                 await self._write(wire.encode_request(str(outgoing.id), call.method, call.path, call.body))
 
-    async def _write(self, frame: bytes) -> None:
+    async def _write(self, frame: bytes, kind: aiohttp.WSMsgType = _TEXT) -> None:
         try:
-            await self._events.send_frame(frame, _TEXT)
+            await self._events.send_frame(frame, kind)
         except (aiohttp.ClientError, OSError):
             raise PbxUnreachable(f"pbx {self._settings.name}: the connection broke off") from None
 
@@ -163,6 +175,26 @@ class Connection:
         while True:
             await asyncio.sleep(pause)
             self.expect(self._table.expire(self._now()))
+            if self._to_pong is not None:
+                data, self._to_pong = self._to_pong, None
+                await self._write(data, aiohttp.WSMsgType.PONG)
+
+    async def _keep_alive(self) -> None:
+        """Ping a peer that has been silent for half an interval; it has one interval to be heard."""
+        interval = self._settings.ping_interval
+        while True:
+            heard = self._heard
+            await asyncio.sleep(interval / 2)
+            if heard != self._heard:
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(interval):
+                    await self._write(b"", aiohttp.WSMsgType.PING)
+                    await asyncio.sleep(interval)
+            if heard == self._heard:
+                raise PbxUnreachable(
+                    f"pbx {self._settings.name}: no answer to a ping; the network or Asterisk stalls"
+                )
 
 
 def _first(group: BaseExceptionGroup[PbxError]) -> PbxError:

@@ -30,7 +30,7 @@ async def open_events(http: aiohttp.ClientSession, settings: AriSettings) -> Eve
         async with asyncio.timeout(settings.request_timeout):
             return await http.ws_connect(
                 url,
-                heartbeat=settings.ping_interval,
+                autoping=False,  # `Connection` keeps the link alive, at less cost a frame
                 timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
                 decode_text=False,
             )

@@ -37,8 +37,8 @@ class AriSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long the *answer* to an originate may take. How long a phone rings is the request's own."""
     probe_timeout: float = 1.0
     """How long to wait for the first answer over the WebSocket before deciding for HTTP."""
-    ping_interval: float = 6.0
-    """A silent network is noticed after at most one and a half of these."""
+    ping_interval: float = 4.0
+    """A silent network is noticed after at most two of these."""
     backoff_base: float = 0.25
     backoff_cap: float = 10.0
     replaced_backoff: float = 30.0

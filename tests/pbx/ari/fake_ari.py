@@ -92,6 +92,8 @@ class FakeAri:
     seen: list[Seen] = field(default_factory=list)
     handshakes: list[web.Request] = field(default_factory=list)
     deaf: bool = False
+    pings: int = 0
+    pongs: list[bytes] = field(default_factory=list)
     _sockets: list[tuple[web.Request, web.WebSocketResponse]] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -123,18 +125,25 @@ class FakeAri:
         assert isinstance(transport, asyncio.Transport)
         transport.pause_reading()
 
+    async def ping(self, data: bytes) -> bytes:
+        """Ping the newest connection; what its pong says."""
+        await self._sockets[-1][1].ping(data)
+        await self._until(lambda: bool(self.pongs))
+        return bytes(self.pongs[-1])
+
     async def until_seen(self, fits: Callable[[Seen], bool]) -> Seen:
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                for each in self.seen:
-                    if fits(each):
-                        return each
-                self._changed.clear()
-                await self._changed.wait()
+        await self._until(lambda: any(map(fits, self.seen)))
+        return next(filter(fits, self.seen))
 
     async def until_handshakes(self, count: int) -> None:
+        await self._until(lambda: len(self.handshakes) >= count)
+
+    async def until_pings(self, count: int) -> None:
+        await self._until(lambda: self.pings >= count)
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(PATIENCE):
-            while len(self.handshakes) < count:
+            while not holds():
                 self._changed.clear()
                 await self._changed.wait()
 
@@ -143,11 +152,20 @@ class FakeAri:
         self._changed.set()
         if self.refuse_with is not None:
             return web.Response(status=self.refuse_with)
-        socket = web.WebSocketResponse(max_msg_size=0)
+        socket = web.WebSocketResponse(max_msg_size=0, autoping=False)
         await socket.prepare(request)
         self._sockets.append((request, socket))
         while not self.deaf:
             message = await socket.receive()
+            if message.type is WSMsgType.PING:
+                self.pings += 1
+                self._changed.set()
+                await socket.pong(message.data)
+                continue
+            if message.type is WSMsgType.PONG:
+                self.pongs.append(message.data)
+                self._changed.set()
+                continue
             if message.type is not WSMsgType.TEXT:
                 return socket
             frame = json.loads(message.data)

@@ -308,6 +308,21 @@ async def test_a_silent_peer_is_noticed_by_pings() -> None:
         await worker.link(up=True, count=2)
 
 
+async def test_a_quiet_peer_that_answers_pings_is_kept() -> None:
+    worker = Worker()
+    async with serving(FakeAri()) as fake, running(settings_for(fake.url, ping_interval=0.02), worker):
+        await worker.link(up=True)
+        await fake.until_pings(5)
+        assert [link.up for link in worker.links] == [True]
+
+
+async def test_a_ping_of_the_peer_is_answered_with_its_own_words() -> None:
+    worker = Worker()
+    async with serving(FakeAri()) as fake, running(settings_for(fake.url, request_timeout=0.5), worker):
+        await worker.link(up=True)
+        assert await fake.ping(b"marco") == b"marco"
+
+
 async def test_a_peer_that_closes_is_connected_to_again() -> None:
     worker = Worker()
     async with serving(FakeAri()) as fake, running(settings_for(fake.url), worker):
