@@ -27,6 +27,7 @@ from orchestrator.pbx.port import Dial, Link, Request, Signal, Sink, SoundCheck
 
 log = structlog.get_logger(__name__)
 
+_STOPPED = "stopped"
 _NOT_FOUND_PATIENCE = 3
 """A 404 may come from an Asterisk that is still loading: so many in a row before it counts as a fault."""
 
@@ -76,7 +77,7 @@ class AriPbx:
             finally:
                 self._http = None
                 if self._said is not None and self._said[0]:
-                    self._say(False, "stopped")
+                    self._say(False, _STOPPED)
 
     def send(self, request: Request) -> None:
         """Never waits. What must not be sent, or cannot be sent now, is told through the sink at once."""
@@ -171,7 +172,7 @@ class AriPbx:
         if self._said == (up, reason):
             return
         self._said = (up, reason)
-        if not up:
+        if not up and reason != _STOPPED:
             write = log.error if grave else log.warning
             write("ari_link_down", pbx=self.name, reason=reason)
         self._sink(Link(self.name, up, self._clock(), reason))
