@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import os
 import resource
 import signal
@@ -15,7 +14,7 @@ from orchestrator import __version__, setup
 from orchestrator.cli.logs import configure_logs
 from orchestrator.cli.options import check_ledger_folder, config_option, read_config
 from orchestrator.clock import steady_clock
-from orchestrator.config import Config, ConfigError
+from orchestrator.config import Config
 from orchestrator.worker import run_worker
 
 _log = structlog.get_logger(__name__)
@@ -32,31 +31,12 @@ def run(config_file: str | None) -> None:
     """
     config = read_config(config_file)
     check_ledger_folder(config)
-    check_listen(config)
     configure_logs(config.worker.log_level)
     _raise_open_files()
     _say_hello(config)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(config))
     _log.info("worker_stopped", worker=config.worker.name)
-
-
-def check_listen(config: Config) -> None:
-    """See that http.listen is on the loopback.
-
-    Raises `ConfigError`.
-    """
-    if config.http is None:
-        return
-    host = config.http.listen.rpartition(":")[0].strip("[]")
-    with contextlib.suppress(ValueError):
-        if ipaddress.ip_address(host).is_loopback:
-            return
-    if host != "localhost":
-        raise ConfigError(
-            f"http.listen is {config.http.listen}: without keys only the loopback can be listened on. "
-            "Write 127.0.0.1:8090."
-        )
 
 
 async def _run(config: Config) -> None:

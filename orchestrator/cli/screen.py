@@ -112,7 +112,7 @@ class Screen:
             length = self._length(int(step.fields["play"]))
             if whole is not None:
                 return _bar(_play_name(step), 1.0, f"{whole.at - step.at:.1f} s", "green")
-            return _bar(_play_name(step), 0.0 if length is None else 0.5, "not heard whole", "yellow")
+            return _bar(_play_name(step), 0.0 if length is None else 0.5, "cut short", "yellow")
         text = Text(step.text)
         if step.event == "hangup" and step.fields["outcome"] != "completed":
             text.append(f": {step.fields['reason']}", style="dim")
@@ -163,12 +163,10 @@ def _verdict(told: Story, summary: Summary | None) -> RenderableType:
     figures = details(told)
     if figures:
         lines.append(Text("   " + " · ".join(figures)))
-    last = [f"{took:.1f} s in all"]
-    if signals(told):
-        last.insert(0, signals(told))
-    if summary is not None and summary.notifications:
-        last.append(f"notifications: {notified(summary.notifications)}")
+    last = [*([signals(told)] if signals(told) else []), f"{took:.1f} s in all"]
     lines.append(Text("   " + " · ".join(last), style="dim"))
+    if summary is not None and summary.notifications:
+        lines.append(Text(f"   notifications: {notified(summary.notifications)}", style="dim"))
     return Panel(Group(*lines), border_style=colour, width=WIDTH, padding=(0, 1))
 
 

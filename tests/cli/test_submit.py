@@ -1,0 +1,147 @@
+"""Jobs in by `submit`, and out again by `show` and `cancel`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import CODE, Desk
+
+JOB = {"to": "+12025550100", "code": CODE}
+
+
+def lines(*jobs: object) -> str:
+    return "\n".join(json.dumps(job) for job in jobs) + "\n"
+
+
+def test_each_line_gives_one_id_and_the_same_job_the_same(desk: Desk) -> None:
+    first = desk.run("submit", input=lines({**JOB, "id": "a"}, {**JOB, "id": "b"}, JOB))
+    assert first.exit_code == 0
+    a, b, generated = first.stdout.split()
+    assert (a, b) == ("a", "b")
+    assert len(generated) == 36
+    again = desk.run("submit", "--json", input=lines({**JOB, "id": "a"}))
+    assert json.loads(again.stdout) == {"id": "a", "state": "queued"}
+
+
+def test_one_object_may_be_spread_over_lines_and_come_from_a_file(desk: Desk) -> None:
+    file = desk.folder / "job.json"
+    file.write_text(json.dumps({**JOB, "id": "a"}, indent=2))
+    result = desk.run("submit", str(file))
+    assert (result.exit_code, result.stdout) == (0, "a\n")
+
+
+def test_a_conflict_is_told_and_the_others_are_stored(desk: Desk) -> None:
+    desk.submit(id="a")
+    result = desk.run("submit", input=lines({**JOB, "id": "a", "plays": 3}, {**JOB, "id": "b"}))
+    assert result.exit_code == 1
+    assert result.stdout == "b\n"
+    assert "line 1: job a is known with other content" in result.stderr
+
+
+def test_one_bad_line_refuses_the_whole_input_and_every_fault_is_named(desk: Desk) -> None:
+    bad = {"to": "+12025550100", "code": "4938x7", "plais": 3}
+    result = desk.run("submit", input=lines(JOB, bad) + "\n" + lines({**JOB, "plays": 0}) + "{")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    for said in (
+        "line 2: $.plais: unknown field. Did you mean `plays`?",
+        "line 2: $.code",
+        "line 4: $.plays",
+    ):
+        assert said in result.stderr
+    assert "line 5: $: not valid JSON" in result.stderr
+    assert "4938x7" not in result.output
+    assert desk.left == set()
+
+
+@pytest.mark.parametrize("number", ["+1555,PJSIP/x", "+1&x", "12025550100", "+1202555010/0", "+1999", ""])
+def test_a_number_that_is_none_is_refused(desk: Desk, number: str) -> None:
+    result = desk.run("submit", input=lines({**JOB, "to": number}))
+    assert result.exit_code == 2
+    assert "$.to" in result.stderr
+    assert desk.left == set()
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{{ missing }}", "missing"),
+        ("{% for i in range(1000) %}{% for j in range(1000) %}x{% endfor %}{% endfor %}", "steps"),
+        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "macro"),
+        ("<speak>Nobody recorded this", "$.template"),
+        ("<speak>Nobody recorded this</speak>", "$.template"),
+    ],
+)
+def test_a_template_that_fails_or_does_not_end_refuses_the_job(desk: Desk, template: str, said: str) -> None:
+    templates = desk.folder / "templates"
+    templates.mkdir()
+    (templates / "bad.ssml").write_text(template)
+    desk.add('templates = "templates"\n')
+    result = desk.run("submit", input=lines({**JOB, "template": "bad"}))
+    assert result.exit_code == 2
+    assert "line 1: $.template" in result.stderr
+    assert said in result.stderr
+    assert desk.left == {"templates"}
+
+
+@pytest.mark.parametrize("content", ["", "\n\n"])
+def test_no_job_at_all_is_a_fault(desk: Desk, content: str) -> None:
+    result = desk.run("submit", input=content)
+    assert result.exit_code == 2
+    assert "there is no job" in result.stderr
+
+
+def test_a_file_that_cannot_be_read_is_named(desk: Desk) -> None:
+    result = desk.run("submit", str(desk.folder))
+    assert result.exit_code == 2
+    assert "cannot be read" in result.stderr
+
+
+def test_show_tells_the_job_and_never_its_secrets(desk: Desk) -> None:
+    desk.submit(id="a", user_data="order 7", variables={"name": "x49y"})
+    text, shown = desk.run("show", "a"), desk.run("show", "a", "--json")
+    assert text.exit_code == shown.exit_code == 0
+    assert "waiting" in text.stdout
+    assert "order 7" in text.stdout
+    fields = json.loads(shown.stdout)
+    assert (fields["state"], fields["job"]["to"], fields["attempts"]) == ("queued", "+12025550100", 0)
+    assert fields["steps"][0]["event"] == "accepted"
+    for output in (text.output, shown.output):
+        assert CODE not in output
+        assert "x49y" not in output
+
+
+def test_a_cancelled_job_says_so_and_that_a_worker_is_needed(desk: Desk) -> None:
+    desk.submit(id="a")
+    result = desk.run("cancel", "a")
+    assert result.exit_code == 0
+    assert "it will not be dialled" in result.stdout
+    assert "orchestrator run" in result.stderr
+    assert json.loads(desk.run("show", "a", "--json").stdout)["cancel_requested"] is True
+
+
+@pytest.mark.parametrize("command", ["show", "cancel"])
+def test_an_unknown_job_exits_1(desk: Desk, command: str) -> None:
+    desk.submit(id="a")
+    result = desk.run(command, "b")
+    assert result.exit_code == 1
+    assert "there is no job b" in result.stderr
+
+
+@pytest.mark.parametrize("args", [["show", "a"], ["cancel", "a"], ["deadletters", "list"]])
+def test_where_there_is_no_ledger_none_is_made(desk: Desk, args: list[str]) -> None:
+    result = desk.run(*args)
+    assert result.exit_code == 2
+    assert "there is no ledger" in result.stderr
+    assert desk.left == set()
+
+
+def test_a_file_that_is_no_ledger_is_refused(desk: Desk) -> None:
+    (desk.folder / "ledger.db").write_text("something else, and longer than a header of a database" * 100)
+    result = desk.run("show", "a")
+    assert result.exit_code == 2
+    assert "ledger.db" in result.stderr
+    assert Path(desk.folder / "ledger.db").read_text().startswith("something else")
