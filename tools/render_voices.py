@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 from orchestrator.audio.g711 import encode_alaw, encode_ulaw  # noqa: E402
 from orchestrator.audio.wav import write_wav  # noqa: E402
 from tools.voices import inputs, shaping  # noqa: E402
-from tools.voices.kokoro import Kokoro  # noqa: E402
+from tools.voices.kokoro import Kokoro, Samples  # noqa: E402
 from tools.voices.script import Line, Script, languages, read_script  # noqa: E402
 
 SOUNDS = ROOT / "orchestrator" / "sounds"
@@ -61,7 +61,7 @@ def render(script: Script, model: Kokoro, cache: Path) -> None:
     (folder / "language.toml").write_text(language_toml(script), encoding="utf-8")
 
 
-def spoken(line: Line, model: Kokoro, voice: bytes) -> shaping.Samples:
+def spoken(line: Line, model: Kokoro, voice: bytes) -> Samples:
     """The wanted words at 24 kHz, nothing before or after them."""
     last = len(line.say) - 1
     stretch = {last: line.stretch} if line.stretch else {}
