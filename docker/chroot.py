@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -34,6 +35,7 @@ mount --bind "$lab/varlib" "$root/var/lib/asterisk"
 mount --bind "$lab/spool" "$root/var/spool/asterisk"
 mount --bind "$lab/log" "$root/var/log/asterisk"
 mount --bind "$lab/sounds" "$root/usr/share/asterisk/sounds"
+mount --bind "$lab/hosts" "$root/etc/hosts"
 ulimit -n "$(ulimit -Hn)"
 exec chroot "$root" /usr/bin/setpriv --reuid="$uid" --regid="$gid" --clear-groups --no-new-privs \
   --bounding-set=-all --inh-caps=-all /usr/sbin/asterisk -fn
@@ -60,6 +62,8 @@ def start(paths: Paths) -> tuple[int, str]:
     """Start Asterisk; return its pid, and the start time that tells it from a later process of that pid."""
     root = rootfs.ensure()
     _link_core_sounds(root, paths.sounds)
+    # Asterisk looks its own host's name up for each call; a name server would stall them.
+    (paths.root / "hosts").write_text(f"127.0.0.1 localhost {socket.gethostname()}\n")
     uid, gid = owner()
     with (paths.log / "start.log").open("w") as out:
         process = subprocess.Popen(

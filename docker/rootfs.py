@@ -89,6 +89,7 @@ def ensure() -> Path:
     with locked(ROOT.name):
         if not ROOT.exists():
             _build()
+        (ROOT / "etc" / "hosts").touch()  # where each lab's own is laid over
     return ROOT
 
 

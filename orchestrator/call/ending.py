@@ -73,6 +73,8 @@ def end_hanging_up(call: Call, event: ev.Ended | None, now: float, certain: bool
             if event is not None:
                 return ended_after_answer(call, event, now)
             return end_heard(call, now, Outcome.HUNG_UP_EARLY, "the callee hung up", by="callee")
+        case "pbx":
+            return end_heard(call, now, Outcome.FAILED, "the PBX ended the call", by="network", ended=event)
         case "done":
             reason = "every play was heard"
         case "max_duration":

@@ -110,7 +110,8 @@ class Digit(Event, frozen=True, tag="digit"):
 
 
 class HangupRequested(Event, frozen=True, tag="hangup_requested"):
-    """A side asked to end the call; the channel still exists. `by_us` when it was our own request."""
+    """Somebody asked to end the call; the channel still exists. `by_us`: from the PBX's own side, such as by
+    our request; else the far end hung up."""
 
     by_us: bool
     cause: int = 0

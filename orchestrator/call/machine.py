@@ -198,10 +198,10 @@ def _hang_up(call: Call, why: Why, now: float) -> Step:
     return Step(call, (Hangup(call.id),))
 
 
-def _far_end_hangs_up(call: Call, event: ev.HangupRequested, now: float) -> Step:
-    if event.by_us:
-        return Step(call)
-    call = replace(call, state=State.HANGING_UP, why="callee", tries=0, timers={"hangup": now + HANGUP_RETRY})
+def _others_hang_up(call: Call, event: ev.HangupRequested, now: float) -> Step:
+    # We have not asked yet in this state: a request from the PBX's own side is somebody else's.
+    why: Why = "pbx" if event.by_us else "callee"
+    call = replace(call, state=State.HANGING_UP, why=why, tries=0, timers={"hangup": now + HANGUP_RETRY})
     return Step(call)
 
 
@@ -360,7 +360,7 @@ TABLE: Final[Mapping[State, Mapping[type[ev.Event], Handler]]] = {
     State.ANSWERED: {
         ev.Ready: _ready,
         ev.Digit: _digit,
-        ev.HangupRequested: _far_end_hangs_up,
+        ev.HangupRequested: _others_hang_up,
         ev.Ended: ended_after_answer,
         ev.Alive: _alive,
         ev.Gone: gone_after_answer,
@@ -372,7 +372,7 @@ TABLE: Final[Mapping[State, Mapping[type[ev.Event], Handler]]] = {
         ev.PlayStarted: _play_started,
         ev.PlayFinished: _play_finished,
         ev.Digit: _digit,
-        ev.HangupRequested: _far_end_hangs_up,
+        ev.HangupRequested: _others_hang_up,
         ev.Ended: ended_after_answer,
         ev.Alive: _alive,
         ev.Gone: gone_after_answer,

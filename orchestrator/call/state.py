@@ -23,7 +23,7 @@ class State(StrEnum):
     ENDED = "ended"
 
 
-Why = Literal["done", "callee", "cancel", "ring_timeout", "max_duration", "play_failed", "not_ready"]
+Why = Literal["done", "callee", "pbx", "cancel", "ring_timeout", "max_duration", "play_failed", "not_ready"]
 """Why a call is being ended."""
 
 RING_GRACE: Final = 5.0

@@ -99,6 +99,7 @@ def test_a_call_heard_to_its_end_is_completed_and_hung_up_by_us() -> None:
         ((ev.Refused(503, "overload"),), Outcome.CONGESTED, "network"),
         ((*ANSWER, ev.HangupRequested(by_us=False), ev.Ended(16)), Outcome.HUNG_UP_EARLY, "callee"),
         ((*ANSWER, ev.Ended(16)), Outcome.HUNG_UP_EARLY, "callee"),
+        ((*ANSWER, ev.HangupRequested(by_us=True), ev.Ended(16)), Outcome.FAILED, "network"),
         ((*ANSWER, ev.Ended(38)), Outcome.FAILED, "network"),
         ((*ANSWER, *FIRST, ev.HangupRequested(by_us=False), ev.Ended(16)), Outcome.COMPLETED, "callee"),
         ((*ANSWER, ev.PlayFinished(f"{CALL}-1", ok=False), ev.Ended(16)), Outcome.FAILED, "orchestrator"),

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import aiohttp
 import structlog
 
-from orchestrator.call.events import Ended, Gone, PlayStarted, Refused
+from orchestrator.call.events import Refused
 from orchestrator.pbx.ari import census, sounds, wire
 from orchestrator.pbx.ari.backoff import full_jitter, stay_away
 from orchestrator.pbx.ari.connection import Connection, Replaced
@@ -45,7 +45,6 @@ class AriPbx:
         self._table = RequestTable(settings)
         self._http: aiohttp.ClientSession | None = None
         self._connection: Connection | None = None
-        self._playing: dict[str, str] = {}
         self._dialled_meanwhile: set[str] | None = None
         self._ever_up = False
         self._said: tuple[bool, str] | None = None
@@ -131,7 +130,6 @@ class AriPbx:
                 await connection.run(lambda transport: self._up(connection, transport))
             finally:
                 self._connection = None
-                self._playing.clear()
                 self._tell_all(self._table.lose_all("the connection was lost").told)
                 await events.close()
         except PbxError as fault:
@@ -182,12 +180,4 @@ class AriPbx:
             self._tell(each)
 
     def _tell(self, told: Told) -> None:
-        """Asterisk says PlaybackStarted for each sound of a list; only the first is news."""
-        channel, event = told
-        if isinstance(event, PlayStarted):
-            if self._playing.get(channel) == event.playback:
-                return
-            self._playing[channel] = event.playback
-        elif isinstance(event, Ended | Gone):
-            self._playing.pop(channel, None)
-        self._sink(Signal(self.name, channel, event, self._clock()))
+        self._sink(Signal(self.name, told[0], told[1], self._clock()))

@@ -6,7 +6,7 @@
 |          | 409                           | ask for the channel: there: Accepted; not there: unconfirmed |
 |          | 502, 504 (a proxy gave up)    | OriginateLost("unconfirmed")                                |
 |          | other                         | Refused                                                     |
-| play     | 2xx                           | –                                                           |
+| play     | 2xx                           | PlayStarted                                                 |
 |          | other                         | PlayRefused                                                 |
 | stop     | any                           | – (the playback's own end tells)                            |
 | hang-up  | 2xx                           | –                                                           |
@@ -33,6 +33,7 @@ from orchestrator.call.events import (
     HangupRefused,
     OriginateLost,
     PlayRefused,
+    PlayStarted,
     Refused,
     Stage,
 )
@@ -78,9 +79,13 @@ def of_adopt(answer: Answer, app: str) -> tuple[CallEvent, ...]:
     return (OriginateLost("unconfirmed"),)
 
 
-def of_play(answer: Answer, playback: str) -> CallEvent | None:
+def of_play(answer: Answer, playback: str) -> CallEvent:
+    """Asterisk plays once it has accepted. Its own PlaybackStarted comes for each sound of the list, which
+    for a code is a dozen frames that say nothing new; so it is filtered away, and the answer counts."""
+    if answer.ok:
+        return PlayStarted(playback)
     # The reason phrase only: Asterisk's text could one day quote the media.
-    return None if answer.ok else PlayRefused(playback, answer.status, answer.reason)
+    return PlayRefused(playback, answer.status, answer.reason)
 
 
 def of_hangup(answer: Answer) -> CallEvent | None:

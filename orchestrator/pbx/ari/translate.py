@@ -9,7 +9,6 @@ from orchestrator.call.events import (
     Ended,
     HangupRequested,
     PlayFinished,
-    PlayStarted,
     Ready,
     Ringing,
 )
@@ -31,8 +30,6 @@ _DIAL: dict[str, CallEvent | None] = {
 def translate(event: wire.Wire) -> Told | None:
     """What this event means to a call. None where it means nothing, or is not about a call."""
     match event:
-        case wire.PlaybackStarted(playback=playback):
-            return _of_playback(playback, PlayStarted(playback.id))
         case wire.PlaybackFinished(playback=playback):
             return _of_playback(playback, PlayFinished(playback.id, playback.state != "failed"))
         case wire.Dial(peer=peer, dialstatus=status):

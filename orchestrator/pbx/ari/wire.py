@@ -59,12 +59,6 @@ class PlaybackState(msgspec.Struct, frozen=True, gc=False):
     state: str = ""
 
 
-class PlaybackStarted(Message, frozen=True, tag=True):
-    """Comes once for *each* medium of a list, always with the playback's id."""
-
-    playback: PlaybackState
-
-
 class PlaybackFinished(Message, frozen=True, tag=True):
     playback: PlaybackState
 
@@ -86,7 +80,6 @@ Wire = (
     | ChannelDtmfReceived
     | ChannelHangupRequest
     | ChannelDestroyed
-    | PlaybackStarted
     | PlaybackFinished
     | ApplicationReplaced
     | RESTResponse
@@ -98,7 +91,6 @@ EVENT_TYPES = (
     "ChannelDtmfReceived",
     "ChannelHangupRequest",
     "ChannelDestroyed",
-    "PlaybackStarted",
     "PlaybackFinished",
     "ApplicationReplaced",
     "RESTResponse",

@@ -79,9 +79,7 @@ async def test_a_call_goes_from_accepted_to_ended(transport: str) -> None:
         pbx.send(PLAY)
         play = await fake.until_seen(lambda seen: seen.path == "channels/c1/play/p1")
         assert json.loads(play.body)["media"][1] == "sound:orchestrator/en/digits/2"
-        for sound in ("4", "2"):
-            playback = {"id": "p1", "target_uri": "channel:c1", "state": "playing", "media_uri": sound}
-            await fake.event("PlaybackStarted", playback=playback)
+        await worker.event(PlayStarted)
         await fake.event(
             "PlaybackFinished", playback={"id": "p1", "target_uri": "channel:c1", "state": "done"}
         )
@@ -295,7 +293,7 @@ async def test_an_answer_given_twice_is_told_once() -> None:
         await fake.until_seen(lambda seen: seen.path == "channels/c9/play/p9")
         await fake.event("ChannelDestroyed", channel={"id": "c1"}, cause=16)
         await worker.event(Ended)
-        assert worker.events == [Accepted(), Ended(16)]
+        assert worker.events == [Accepted(), PlayStarted("p9"), Ended(16)]
 
 
 async def test_a_silent_peer_is_noticed_by_pings() -> None:

@@ -11,6 +11,7 @@ from orchestrator.call.events import (
     HangupRefused,
     OriginateLost,
     PlayRefused,
+    PlayStarted,
     Refused,
 )
 from orchestrator.pbx.ari.fates import Answer
@@ -41,7 +42,7 @@ def _answered(request: Request, status: int, reason: str = "R", body: str = "") 
         (DIAL, 503, "", [Refused(503, "R")]),
         (DIAL, 502, "", [OriginateLost("unconfirmed")]),
         (DIAL, 504, "", [OriginateLost("unconfirmed")]),
-        (PLAY, 201, "", []),
+        (PLAY, 201, "", [PlayStarted("p1")]),
         (PLAY, 404, '{"message":"sound:en/digits/4"}', [PlayRefused("p1", 404, "R")]),
         (Hangup("c1"), 204, "", []),
         (Hangup("c1"), 404, "", [HangupRefused(gone=True, reason="R")]),

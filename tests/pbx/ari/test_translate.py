@@ -10,7 +10,6 @@ from orchestrator.call.events import (
     Ended,
     HangupRequested,
     PlayFinished,
-    PlayStarted,
     Ready,
     Ringing,
 )
@@ -37,7 +36,6 @@ C = wire.ChannelId("c1")
         (wire.ChannelHangupRequest(C, 32, True), HangupRequested(True, 32)),
         (wire.ChannelHangupRequest(C, 16), HangupRequested(False, 16)),
         (wire.ChannelDtmfReceived(C, "#"), Digit("#")),
-        (wire.PlaybackStarted(wire.PlaybackState("p1", "channel:c1", "playing")), PlayStarted("p1")),
         (wire.PlaybackFinished(wire.PlaybackState("p1", "channel:c1", "done")), PlayFinished("p1", True)),
         (wire.PlaybackFinished(wire.PlaybackState("p1", "channel:c1", "failed")), PlayFinished("p1", False)),
     ],
@@ -47,7 +45,7 @@ def test_each_event_becomes_what_it_means(event: wire.Wire, told: object) -> Non
 
 
 def test_what_is_not_about_a_call_is_nothing() -> None:
-    assert translate(wire.PlaybackStarted(wire.PlaybackState("p1", "bridge:b1", "playing"))) is None
+    assert translate(wire.PlaybackFinished(wire.PlaybackState("p1", "bridge:b1", "done"))) is None
     assert translate(wire.ApplicationReplaced()) is None
     assert translate(wire.RESTResponse(200)) is None
 
