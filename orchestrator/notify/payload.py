@@ -4,10 +4,10 @@ Structured JSON mode, https://github.com/cloudevents/spec/blob/v1.0.2/cloudevent
 Neither the code nor a template variable has a field here, so neither can be sent.
 """
 
-import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from hashlib import blake2b
 from typing import ClassVar, Literal
 from urllib.parse import quote
 
@@ -36,9 +36,6 @@ CDR = "cdr"
 MAX_RECORDS = 50
 
 _RENAME = {"from_": "from"}
-# Random, fixed for ever: they make an event's id a function of what it is about.
-_JOB_EVENTS = uuid.UUID("5b0c3a0e-93f5-4bb6-8a52-0f2a2f0f6a11")
-_CDR_BATCHES = uuid.UUID("c7e7e2d8-6a0e-4d5c-9a5e-8f8a7c1f4b02")
 
 
 class Notification(Struct, frozen=True, kw_only=True, rename=_RENAME):
@@ -170,12 +167,16 @@ def rfc3339(at: float) -> str:
 
 def event_id(job_id: str, sequence: int) -> str:
     """The id of a job's event, which is its webhook-id too: the same at every retry and replay."""
-    return "evt_" + uuid.uuid5(_JOB_EVENTS, f"{job_id}/{sequence}").hex
+    return _id(f"job/{job_id}/{sequence}")
 
 
 def batch_event_id(batch_id: str) -> str:
     """The id of a CDR batch's event."""
-    return "evt_" + uuid.uuid5(_CDR_BATCHES, batch_id).hex
+    return _id(f"cdr/{batch_id}")
+
+
+def _id(about: str) -> str:
+    return "evt_" + blake2b(about.encode(), digest_size=16).hexdigest()
 
 
 @lru_cache(maxsize=64)

@@ -32,22 +32,29 @@ def parse_secret(text: str) -> bytes:
 class Signer:
     """Signs with every secret given, so that a receiver may change from one to the next."""
 
-    __slots__ = ("_keys",)
+    __slots__ = ("_keyed",)
 
     def __init__(self, secrets: Sequence[str]) -> None:
         if not secrets:
             raise SecretError(f"no webhook secret is set, and every webhook is signed; {_MEND}")
-        self._keys = tuple(parse_secret(secret) for secret in secrets)
+        # Keyed once and copied for each signature: half the time, and no other thread gets between.
+        self._keyed = tuple(hmac.new(parse_secret(secret), digestmod="sha256") for secret in secrets)
 
     def __repr__(self) -> str:
-        return f"Signer(<{len(self._keys)} secrets>)"
+        return f"Signer(<{len(self._keyed)} secrets>)"
 
     def headers(self, event_id: str, timestamp: int, body: bytes) -> dict[str, str]:
         """The three headers of one attempt, made at `timestamp` (whole seconds since the epoch)."""
         signed = b"%b.%d.%b" % (event_id.encode(), timestamp, body)
-        signatures = [b64encode(hmac.digest(key, signed, "sha256")).decode() for key in self._keys]
+        signatures = [b64encode(_digest(keyed, signed)).decode() for keyed in self._keyed]
         return {
             "webhook-id": event_id,
             "webhook-timestamp": str(timestamp),
             "webhook-signature": " ".join([f"v1,{signature}" for signature in signatures]),
         }
+
+
+def _digest(keyed: hmac.HMAC, signed: bytes) -> bytes:
+    copy = keyed.copy()
+    copy.update(signed)
+    return copy.digest()
