@@ -34,6 +34,8 @@ NOTIFY_WAIT = 3.0
 """Seconds that notifications get to arrive after the end."""
 PATIENCE = 0.7
 """Seconds that a job waits before the reason is shown: connecting takes a moment."""
+HANG_UP_GRACE = 0.5
+"""Seconds from the first Ctrl-C until a second one is heeded."""
 INTERRUPTED = 130
 
 
@@ -92,7 +94,7 @@ class Following:
         self._worker: Worker | None = None
         self._working: asyncio.Task[None] | None = None
         self._interrupts = 0
-        self._asked_to_cancel = False
+        self._cancelled_at: float | None = None
 
     async def run(self) -> int:
         """Until the verdict. The exit code."""
@@ -174,11 +176,13 @@ class Following:
         self._interrupts += 1
 
     async def _heed_interrupts(self) -> None:
-        if self._interrupts > 1:
-            raise _Quit
-        if self._interrupts and not self._asked_to_cancel:
-            self._asked_to_cancel = True
+        if self._interrupts and self._cancelled_at is None:
+            self._cancelled_at = self._clock()
             await self._ledger.request_cancel(self._job_id)
+        # Two at once are common, and the hang-up must have left before we do: no phone is to ring on.
+        asked = self._cancelled_at
+        if self._interrupts > 1 and asked is not None and self._clock() - asked >= HANG_UP_GRACE:
+            raise _Quit
 
     async def _settle(self) -> Summary | None:
         """Give the notifications a moment to arrive."""
