@@ -57,7 +57,8 @@ def test_every_fault_is_named_at_once_by_its_path() -> None:
     assert set(found) == {
         "$.id", "$.to", "$.from", "$.code", "$.variables.1x", "$.variables.ok", "$.plays", "$.ring_timeout",
         "$.max_duration", "$.expires_in", "$.not_before", "$.retry.attempts", "$.retry.delay",
-        "$.retry.on[1]", "$.priority", "$.notify.url", "$.notify.events[0]", "$.notify.evnts", "$.user_data", "$.plyas",
+        "$.retry.on[1]", "$.priority", "$.notify.url", "$.notify.events[0]", "$.notify.evnts",
+        "$.user_data", "$.plyas",
     }  # fmt: skip
     assert "`plays`" in found["$.plyas"]
     assert "`events`" in found["$.notify.evnts"]
