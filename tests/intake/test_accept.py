@@ -1,0 +1,211 @@
+"""The intake: what is stored of a job, and all that is refused before it is."""
+
+import json
+import uuid
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.guard.seal import Seal
+from orchestrator.intake.accept import MAX_JOB_BYTES, Rules, accept, new_id
+from orchestrator.ledger.queries import DialPlan
+from orchestrator.ledger.records import NewJob, Script
+from orchestrator.prompts import load_library
+from orchestrator.validate import Invalid
+from tests.prompts.small_library import write_library
+
+NOW = 1_800_000_000.0
+SEAL = Seal(b"k" * 32)
+GOOD: dict[str, Any] = {"to": "+12025550100", "code": "493817"}
+
+
+@pytest.fixture(scope="module")
+def rules(tmp_path_factory: pytest.TempPathFactory) -> Rules:
+    root: Path = write_library(tmp_path_factory.mktemp("sounds"))
+    broken = tmp_path_factory.mktemp("templates")
+    (broken / "broken.ssml").write_text("<speak>{{ 1 / 0 }}</speak>")
+    (broken / "forever.ssml").write_text("<speak>{% for a in range(99999) %}{% endfor %}</speak>")
+    (broken / "unspoken.ssml").write_text("<speak>Nobody recorded this</speak>")
+    (broken / "named.ssml").write_text("<speak>Hello, {{ name }}</speak>")
+    return Rules(
+        library=load_library([root], template_dirs=[broken]),
+        seal=SEAL,
+        language="en",
+        min_code_digits=4,
+        caller_ids=frozenset({"+15550100"}),
+        notify_url="http://127.0.0.1:9000/events",
+        signs=True,
+        allow_networks=(ip_network("10.0.0.0/8"),),
+    )
+
+
+def take(rules: Rules, **fields: Any) -> NewJob:
+    return accept(json.dumps(GOOD | fields), rules, NOW, bytes(range(10)))
+
+
+def faults(rules: Rules, **fields: Any) -> dict[str, str]:
+    with pytest.raises(Invalid) as refused:
+        take(rules, **fields)
+    return {fault.path: fault.message for fault in refused.value.faults}
+
+
+def test_what_is_stored_in_the_clear_holds_no_secret_and_all_that_dialling_needs(rules: Rules) -> None:
+    job = take(rules, id="j1", priority=3, **{"from": "+15550100"}, user_data="u", variables={"x": "hush"})
+    assert b"493817" not in job.body + job.sealed + job.fingerprint
+    assert b"hush" not in job.body
+    assert b"digits/" not in job.body
+    assert "493817" not in repr(job)
+    plan = msgspec.json.decode(job.body, type=DialPlan)
+    assert (plan.to, plan.plays, plan.ring_timeout, plan.max_duration) == ("+12025550100", 2, 30.0, 120.0)
+    assert plan.play_seconds % 5 == 0
+    assert (job.id, job.priority, job.caller_id) == ("j1", 3, "+15550100")
+    assert (job.created_at, job.not_before, job.expires_at) == (NOW, NOW, NOW + 120)
+
+
+def test_what_is_sealed_is_the_playlist_of_each_play(rules: Rules) -> None:
+    job = take(rules, plays=3)
+    script = msgspec.json.decode(SEAL.open(job.id, job.sealed), type=Script)
+    assert len(script.plays) == 3
+    spoken = [sound.removeprefix("en/digits/") for sound in script.plays[0] if "/digits/" in sound]
+    assert "".join(spoken) == GOOD["code"]
+    assert "digits" not in repr(script)
+
+
+def test_the_same_content_has_the_same_fingerprint_whatever_its_id_and_time(rules: Rules) -> None:
+    one = accept(json.dumps(GOOD), rules, NOW, b"a" * 10)
+    two = accept(json.dumps(GOOD | {"id": "x", "plays": 2}), rules, NOW + 9, b"b" * 10)
+    assert one.fingerprint == two.fingerprint
+    assert one.fingerprint != take(rules, code="493818").fingerprint
+
+
+@given(st.floats(0, 2**47 / 1000), st.binary(min_size=10, max_size=10))
+def test_a_made_id_is_a_uuid_of_version_7_that_sorts_by_time(at: float, entropy: bytes) -> None:
+    made = uuid.UUID(new_id(at, entropy))
+    assert (made.version, made.variant) == (7, uuid.RFC_4122)
+    assert made.int >> 80 == int(at * 1000)
+    assert str(made) == new_id(at, entropy)
+    assert new_id(at, entropy) < new_id(at + 1, entropy)
+
+
+def test_times_are_counted_from_the_acceptance(rules: Rules) -> None:
+    job = take(rules, expires_in=600, not_before="2027-01-15T08:05:00Z")  # NOW is 08:00:00
+    assert (job.not_before, job.expires_at) == (NOW + 300, NOW + 600)
+    assert take(rules, not_before="2001-01-01T00:00:00+08:00").not_before == NOW
+
+
+def test_a_not_before_after_the_expiry_is_refused_with_the_time(rules: Rules) -> None:
+    assert "08:02:00" in faults(rules, not_before="2027-01-15T08:02:00Z")["$.not_before"]
+
+
+@pytest.mark.parametrize(
+    "edge", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00", "9999-12-31T23:59:59.999999Z"]
+)
+def test_times_at_the_edge_of_the_calendar_are_no_accident(rules: Rules, edge: str) -> None:
+    if edge.startswith("9"):
+        assert set(faults(rules, not_before=edge)) == {"$.not_before"}
+    else:
+        assert take(rules, not_before=edge).not_before == NOW
+
+
+def test_a_caller_id_must_be_one_of_the_configured(rules: Rules) -> None:
+    assert "+15550100" in faults(rules, **{"from": "+15550199"})["$.from"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:1/x", "http://192.168.1.1/", "http://[::1]/", "http://169.254.169.254/latest",
+        "ftp://example.com/", "http://", "http://user:pw@example.com/", "nonsense", "http://0x7f000001/",
+    ],
+)  # fmt: skip
+def test_a_webhook_address_that_leads_inside_is_refused(rules: Rules, url: str) -> None:
+    assert set(faults(rules, notify={"url": url})) == {"$.notify.url"}
+
+
+def test_a_webhook_address_may_be_the_configured_one_or_in_an_allowed_network(rules: Rules) -> None:
+    for url in ("http://127.0.0.1:9000/events", "http://10.1.2.3/hook", "https://example.com/hook"):
+        assert b"notify_url" in take(rules, notify={"url": url, "events": ["call.answered"]}).body
+
+
+def test_a_webhook_address_without_a_secret_to_sign_with_is_refused(rules: Rules) -> None:
+    unsigned = msgspec.structs.replace(rules, notify_url=None, signs=False)
+    with pytest.raises(Invalid, match=r"notify\.secret"):
+        accept(json.dumps(GOOD | {"notify": {"url": "https://example.com/"}}), unsigned, NOW, bytes(10))
+    accept(json.dumps(GOOD), unsigned, NOW, bytes(10))
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [("nowhere", "no template"), ("broken", "line 1"), ("forever", "forever"), ("unspoken", "unspoken"),
+     ("named", "name")],
+)  # fmt: skip
+def test_a_template_that_cannot_be_spoken_refuses_the_job(rules: Rules, template: str, told: str) -> None:
+    found = faults(rules, template=template)
+    assert set(found) <= {"$.template", "$.variables"}
+    assert told in str(found)
+    assert "493817" not in str(found)
+
+
+def test_a_language_falls_back_and_one_that_is_none_is_refused(rules: Rules) -> None:
+    assert b"zh-CN" in take(rules, language="zh-CN").body
+    assert b"sounds" not in take(rules, language="fr").body
+    assert set(faults(rules, language="not a tag")) == {"$.language"}
+
+
+def test_a_prompt_longer_than_the_call_may_be_is_refused(rules: Rules) -> None:
+    assert "takes up to" in faults(rules, plays=9, max_duration=3)["$.max_duration"]
+
+
+def test_faults_of_every_kind_are_told_together(rules: Rules) -> None:
+    found = faults(
+        rules, to="+19999999", priority=10, template="nowhere", plyas=1, not_before="2027-02-01T00:00:00Z",
+        notify={"url": "http://127.0.0.1/"}, **{"from": "+15550199"},
+    )  # fmt: skip
+    assert set(found) == {
+        "$.to", "$.priority", "$.template", "$.plyas", "$.not_before", "$.notify.url", "$.from"
+    }  # fmt: skip
+
+
+def test_a_job_that_is_too_long_is_refused_unread(rules: Rules) -> None:
+    with pytest.raises(Invalid, match="longer than"):
+        accept(b" " * (MAX_JOB_BYTES + 1), rules, NOW, bytes(10))
+
+
+MARK = "731905"
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {"to": st.just("+12025550100"), "code": st.just(MARK)},
+        optional={
+            "variables": st.dictionaries(
+                st.sampled_from(["name", "x", "code", "play"]),
+                st.sampled_from([MARK, int(MARK), f"<{MARK}>"]),
+            ),
+            "template": st.sampled_from(["code", "broken", "named", "unspoken", "nowhere"]),
+            "language": st.sampled_from(["en", "zh", "xx", "!"]),
+            "plays": st.sampled_from([1, 9, 0]),
+            "max_duration": st.sampled_from([1, 60]),
+            "kind": st.sampled_from(["code", "notice", MARK]),
+        },
+    )
+)
+def test_no_fault_and_nothing_stored_ever_shows_the_code_or_a_variable(
+    rules: Rules, fields: dict[str, Any]
+) -> None:
+    try:
+        job = accept(json.dumps(fields), rules, NOW, bytes(10))
+        shown = repr([job, job.body, job.fingerprint])
+    except Invalid as refused:
+        shown = str(refused)
+    assert MARK not in shown
+
+
+def test_rules_show_nothing(rules: Rules) -> None:
+    assert repr(rules) == "Rules(…)"
