@@ -1,0 +1,262 @@
+"""The worker whole, on the real ledger and a scripted PBX: started, killed, started again, drained."""
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from orchestrator import setup, upkeep
+from orchestrator import worker as workers
+from orchestrator.call import events as ev
+from orchestrator.clock import steady_clock
+from orchestrator.config import Config, ConfigError, Ledger, Notify, Pbx
+from orchestrator.config import Worker as WorkerConfig
+from orchestrator.guard.seal import Seal, key_beside
+from orchestrator.ledger.errors import LedgerUnusable
+from orchestrator.ledger.records import NewJob
+from orchestrator.ledger.sqlite import SqliteLedger, WorkerLock, connect
+from orchestrator.pbx.errors import PbxConfigError
+from orchestrator.pbx.port import Signal, Sink
+from orchestrator.prompts import load_library
+from orchestrator.worker import Worker, run_worker
+from tests import fakes
+from tests.fakes import RINGS, SCRIPT, FakePbx, Far, new_job
+from tests.notify.world import SECRET, Bell, Receiver
+from tests.prompts.small_library import write_library
+
+QUICK: Far = ((0.0, ev.Accepted()), (0.0, ev.Ringing()), (0.0, ev.Answered()), (0.0, ev.Ready()))
+
+
+class QuickPbx(FakePbx):
+    """Plays are over at once, and the time is the real one."""
+
+    def play(self, channel: str, far: Far) -> None:
+        super().play(channel, tuple((0.0, event) for _, event in far))
+
+
+class House:
+    """A configuration in a folder, and what a test sees of the worker that runs in it."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.bell = Bell()
+        self.clock = steady_clock()
+        self.pbx: dict[str, QuickPbx] = {}
+        self.far: list[Far] = [QUICK]
+        self.fault: Exception | None = None
+        self.living: dict[str, ev.Alive] = {}
+        self.missing: tuple[str, ...] = ()
+        self.notify = Notify()
+        self.drain_timeout = 5.0
+        monkeypatch.setattr(setup, "make_pbx", self._make)
+        monkeypatch.setattr(fakes, "now", self.clock)
+        monkeypatch.setattr(upkeep, "WATCH_EVERY", 0.005)
+        write_library(folder / "sounds")
+        library = load_library([folder / "sounds"])
+        monkeypatch.setattr(setup, "load_prompts", lambda config: library)
+
+    def _make(self, pbx: Pbx, sink: Sink, clock: object, app: str | None = None) -> FakePbx:
+        def heard(signal: Any) -> None:
+            sink(signal)
+            self.bell.ring()
+
+        made = self.pbx[pbx.name] = QuickPbx(pbx.name, heard, self.far)
+        made.living = self.living
+        made.missing = self.missing
+        if self.fault is not None:
+            fault = self.fault
+
+            async def refused() -> None:
+                raise fault
+
+            made.run = refused  # type: ignore[method-assign]
+        return made
+
+    @property
+    def ledger(self) -> Path:
+        return self.folder / "ledger.db"
+
+    def config(self) -> Config:
+        node = Pbx(name="ast1", url="http://x/ari", password="p", dial="PJSIP/{number}@t", max_cps=1000.0)
+        return Config(
+            pbx=(node,),
+            folder=self.folder,
+            notify=self.notify,
+            worker=WorkerConfig(name="w1", drain_timeout=self.drain_timeout),
+            ledger=Ledger(commit_interval=0.0),
+        )
+
+    def jobs(self, *ids: str, **fields: Any) -> list[NewJob]:
+        seal = Seal(key_beside(self.ledger))
+        script = msgspec.json.encode(SCRIPT)
+        return [new_job(id, self.clock(), sealed=seal.seal(id, script), **fields) for id in ids]
+
+    async def submit(self, *ids: str, **fields: Any) -> None:
+        """As another process does."""
+        jobs = self.jobs(*ids, **fields)
+        ledger = await SqliteLedger.open(self.ledger)
+        await ledger.submit(jobs)
+        await ledger.close()
+
+    def rows(self, query: str) -> list[Any]:
+        with contextlib.closing(sqlite3.connect(self.ledger)) as db:
+            return db.execute(query).fetchall()
+
+    def outcomes(self) -> dict[str, str]:
+        return dict(self.rows("SELECT id, outcome FROM jobs WHERE state = 'ended'"))
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not condition():  # noqa: ASYNC110 - the ledger's file rings no bell
+                await asyncio.sleep(0.01)
+
+    @contextlib.asynccontextmanager
+    async def working(self) -> AsyncIterator[Worker]:
+        """A worker, drained when the block ends."""
+        stop, started = asyncio.Event(), asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(run_worker(self.config(), stop, self.clock, started=started.set_result))
+        await asyncio.wait({task, started}, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            if started.done():
+                yield started.result()
+        finally:
+            stop.set()
+            await task
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+    return House(tmp_path, monkeypatch)
+
+
+async def test_jobs_that_other_processes_submit_are_dialled_and_told_to_the_receiver(house: House) -> None:
+    receiver = Receiver(house.bell)
+    async with receiver.listening():
+        house.notify = Notify(url=receiver.url(), secret=SECRET, cdr_interval=0.05)
+        async with house.working() as worker:
+            await house.submit("a", "b", notify_url=None)
+            await house.until(lambda: len(receiver.got) >= 11)
+            assert worker.why_not_ready() is None
+        told = [json.loads(got.body) for got in receiver.got]
+        for id in ("a", "b"):
+            mine = [event["data"]["sequence"] for event in told if event.get("subject") == id]
+            assert mine == [1, 2, 3, 4, 5]
+        records = [record for event in told if event["type"] == "cdr" for record in event["data"]["records"]]
+        assert sorted(record["job_id"] for record in records) == ["a", "b"]
+    assert house.outcomes() == {"a": "completed", "b": "completed"}
+    assert house.rows("SELECT DISTINCT state FROM outbox") == [("delivered",)]
+
+
+async def test_a_cancel_from_another_process_ends_a_live_call(house: House) -> None:
+    house.far = [RINGS]
+    async with house.working():
+        await house.submit("a")
+        await house.until(lambda: bool(house.pbx["ast1"].dials()))
+        ledger = await SqliteLedger.open(house.ledger)
+        await ledger.request_cancel("a")
+        await ledger.close()
+        await house.until(lambda: bool(house.outcomes()))
+    assert house.outcomes() == {"a": "cancelled"}
+
+
+async def test_while_sounds_are_missing_nothing_is_dialled_and_readiness_says_why(house: House) -> None:
+    house.missing = ("en/digits/4",)
+    async with house.working() as worker:
+        await house.until(lambda: "sounds install" in (worker.why_not_ready() or ""))
+        await house.submit("a")
+        await asyncio.sleep(0.05)
+        assert house.pbx["ast1"].dials() == []
+
+
+async def test_the_stop_lets_live_calls_end_and_dials_nothing_more(house: House) -> None:
+    house.far = [RINGS]
+    async with house.working() as worker:
+        await house.submit("a")
+        await house.until(lambda: len(worker.live) == 1)
+        pbx = house.pbx["ast1"]
+
+        async def answer_later() -> None:
+            await house.until(lambda: worker.draining)
+            await house.submit("late")
+            pbx.tell(pbx.dials()[0].channel, ev.Ended(17, 486))
+
+        task = asyncio.create_task(answer_later())
+    await task
+    assert house.outcomes() == {"a": "busy"}
+    assert len(pbx.dials()) == 1
+
+
+async def test_calls_that_outlive_the_stop_are_taken_up_by_the_next_worker(house: House) -> None:
+    house.far, house.drain_timeout = [RINGS], 0.0
+    async with house.working() as worker:
+        await house.submit("a")
+        await house.until(lambda: len(worker.live) == 1)
+        await house.until(lambda: len(house.rows("SELECT 1 FROM journal")) >= 3)
+        channel = house.pbx["ast1"].dials()[0].channel
+    assert house.outcomes() == {}
+    house.far, house.drain_timeout = [QUICK], 5.0
+    async with house.working():
+        pbx = house.pbx["ast1"]
+        await house.until(lambda: pbx.reconciled == [[channel]])
+        pbx.sink(Signal("ast1", channel, ev.Ended(16), house.clock()))
+        await house.until(lambda: bool(house.outcomes()))
+        assert pbx.dials() == []
+
+
+async def test_jobs_queued_while_no_worker_ran_are_dialled_when_one_does(house: House) -> None:
+    await house.submit("a", "b", "c")
+    async with house.working():
+        await house.until(lambda: len(house.outcomes()) == 3)
+
+
+async def test_a_pbx_that_refuses_us_for_good_ends_the_worker_with_its_reason(house: House) -> None:
+    house.fault = PbxConfigError("ast1: wrong password")
+    with pytest.raises(PbxConfigError, match="wrong password"):
+        await run_worker(house.config(), asyncio.Event(), house.clock)
+
+
+async def test_a_second_worker_on_one_ledger_is_refused(house: House) -> None:
+    key_beside(house.ledger)
+    connect(house.ledger).close()
+    lock = WorkerLock.take(house.ledger)
+    assert lock is not None
+    with pytest.raises(LedgerUnusable, match="another worker"):
+        await run_worker(house.config(), asyncio.Event(), house.clock)
+    lock.release()
+
+
+async def test_a_worker_without_a_pbx_says_so(house: House) -> None:
+    config = msgspec.structs.replace(house.config(), pbx=())
+    with pytest.raises(ConfigError, match="no PBX"):
+        await run_worker(config, asyncio.Event(), house.clock)
+
+
+async def test_a_stuck_ledger_is_told_and_does_not_hold_up_the_stop(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.ledger.sqlite.BUSY_TIMEOUT", 0.01)
+    house.drain_timeout = 0.1
+    monkeypatch.setattr(workers, "FLUSH_TIMEOUT", 0.1)
+    async with house.working() as worker:
+        await house.until(lambda: worker.why_not_ready() is None)
+        other = sqlite3.connect(house.ledger, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        await house.until(lambda: "locked" in (worker.why_not_ready() or ""))
+    other.execute("COMMIT")
+    other.close()
+
+
+async def test_one_job_alone_is_dialled_and_the_others_stay(house: House) -> None:
+    await house.submit("a", "b")
+    stop = asyncio.Event()
+    task = asyncio.create_task(run_worker(house.config(), stop, house.clock, only="b"))
+    await house.until(lambda: bool(house.outcomes()))
+    stop.set()
+    await task
+    assert house.outcomes() == {"b": "completed"}
