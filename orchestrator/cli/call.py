@@ -100,7 +100,7 @@ def _place(config: Config, job: dict[str, Any], as_json: bool) -> int:
 
     from orchestrator.cli.screen import Screen
 
-    screen = Screen(Console(highlight=False), _play_lengths(config, job))
+    screen = Screen(Console(highlight=False), play_lengths(config, job))
     with contextlib.closing(screen):
         return run(screen)
 
@@ -129,7 +129,7 @@ def _variable(given: str) -> tuple[str, str]:
     return name, value
 
 
-def _play_lengths(config: Config, job: dict[str, Any]) -> list[int]:
+def play_lengths(config: Config, job: dict[str, Any]) -> list[int]:
     """How long each play lasts, for the progress bars; empty for a faulty job: its faults come later."""
     from orchestrator import setup
     from orchestrator.prompts import PromptError, length, prepare

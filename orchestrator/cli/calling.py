@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from orchestrator import setup
@@ -37,6 +36,7 @@ PATIENCE = 0.7
 HANG_UP_GRACE = 0.5
 """Seconds from the first Ctrl-C until a second one is heeded."""
 INTERRUPTED = 130
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Display(Protocol):
@@ -47,9 +47,6 @@ class Display(Protocol):
 
     def end(self, told: Story, summary: Summary | None) -> None:
         """Show the verdict."""
-
-
-Submitted = Callable[[Story], Awaitable[None]]
 
 
 async def place(config: Config, raw: bytes, display: Display) -> int:
@@ -99,7 +96,7 @@ class Following:
     async def run(self) -> int:
         """Until the verdict. The exit code."""
         loop = asyncio.get_running_loop()
-        caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        caught = {number: signal.getsignal(number) for number in _STOPPING}
         for number in caught:
             loop.add_signal_handler(number, self._interrupt)
         try:
@@ -112,8 +109,9 @@ class Following:
                 "left at once; see how it went on with: orchestrator show " + self._job_id, INTERRUPTED
             ) from None
         finally:
-            for number in caught:
+            for number, before in caught.items():
                 loop.remove_signal_handler(number)
+                signal.signal(number, before)
         self._display.end(told, summary)
         return 0 if told.job.outcome == "completed" else WORK_FAILED
 

@@ -1,6 +1,6 @@
 """A call on a terminal, live: what has happened, what happens now, and the verdict."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -41,11 +41,20 @@ _NOW = {
 
 
 class Screen:
-    """Draws the call, frame by frame. `play_ms` are the lengths of the plays, where they are known."""
+    """Draws the call, frame by frame.
 
-    def __init__(self, console: Console, play_ms: Sequence[int] = ()) -> None:
+    `play_ms` are the lengths of the plays, where they are known. `below` gives lines to show under the steps.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        play_ms: Sequence[int] = (),
+        below: Callable[[], Sequence[str]] = lambda: (),
+    ) -> None:
         self._console = console
         self._play_ms = tuple(play_ms)
+        self._below = below
         self._live: Live | None = None
         self._spinner = Spinner("dots", style="cyan")
 
@@ -61,7 +70,9 @@ class Screen:
     def end(self, told: Story, summary: Summary | None) -> None:
         """Leave the whole story and its verdict on the screen."""
         self.close()
-        self._console.print(Group(_title(told), Text(), self._steps(told), Text(), _verdict(told, summary)))
+        self._console.print(
+            Group(_title(told), Text(), self._steps(told), *self._lines(), Text(), _verdict(told, summary))
+        )
         problem = undelivered(summary)
         if problem:
             self._console.print(Padding(Text(problem, style="yellow"), (0, 2)), width=WIDTH)
@@ -79,7 +90,11 @@ class Screen:
         elapsed = now - told.job.created_at
         foot = Text(f"  {elapsed:7.1f} s", style="dim")
         foot.append(f"   {note}" if note else "   Ctrl-C hangs up", style="yellow" if note else "dim")
-        return Group(_title(told), Text(), steps, Text(), foot)
+        return Group(_title(told), Text(), steps, *self._lines(), Text(), foot)
+
+    def _lines(self) -> list[RenderableType]:
+        lines = self._below()
+        return [Text(), *(Text(line, style="dim") for line in lines)] if lines else []
 
     def _steps(self, told: Story) -> Table:
         table = Table.grid(padding=(0, 1))

@@ -1,0 +1,324 @@
+"""The demonstration: a real Asterisk, a worker, a receiver, one call, watched live. `make demo` runs it.
+
+Brings up a lab of its own, and takes down whatever it brought up, however it ends. Exits 0 only when the call
+was completed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import contextlib
+import dataclasses
+import datetime
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+REPO = Path(__file__).resolve().parent.parent
+sys.path[0] = str(REPO)
+
+from rich.console import Console  # noqa: E402 - only now is the repository on the path
+
+from orchestrator.cli.call import play_lengths  # noqa: E402
+from orchestrator.cli.calling import Display, place  # noqa: E402
+from orchestrator.cli.fail import explain  # noqa: E402
+from orchestrator.cli.install import FORMATS, install_sounds  # noqa: E402
+from orchestrator.cli.plain import PlainLines  # noqa: E402
+from orchestrator.cli.screen import Screen  # noqa: E402
+from orchestrator.config import load_config  # noqa: E402
+from orchestrator.setup import load_prompts  # noqa: E402
+from tools.demo_receiver import Event, receiving  # noqa: E402
+
+LAB = REPO / "docker" / "lab.py"
+CALLEE = "+12025550100"
+CALLER = "+12025550199"
+READY_SECONDS = 20.0
+RECORDING_SECONDS = 5.0
+
+
+class DemoError(Exception):
+    """The demonstration cannot go on. The text says why, and the mend."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """Where everything of one demonstration lies."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        """The worker's configuration."""
+        return self.folder / "orchestrator.toml"
+
+    @property
+    def log(self) -> Path:
+        """The worker's log."""
+        return self.folder / "worker.log"
+
+
+class Told:
+    """The notifications that came, as short lines: what each says, and how long after its event it came."""
+
+    def __init__(self, aloud: bool) -> None:
+        self._aloud = aloud
+        self.lines: list[str] = []
+
+    def take(self, event: Event) -> None:
+        """Note one."""
+        data = event["data"]
+        after = max(0.0, time.time() - datetime.datetime.fromisoformat(event["time"]).timestamp())
+        number = f"#{data['sequence']}" if "sequence" in data else f"{len(data['records'])} call"
+        what = f"{event['type']} {number}"
+        said = f": {data['outcome']}" if "outcome" in data else ""
+        self.lines.append(f"              ✉ {what + said:<32} signed, {after * 1000:.0f} ms later")
+        if self._aloud:
+            print(f"  receiver: {what}{said} (signed, {after * 1000:.0f} ms later)", flush=True)
+
+
+def say(text: str) -> None:
+    """What is being done, for whoever waits."""
+    print(f"· {text}", flush=True)
+
+
+def lab(*arguments: str, own_session: bool = False) -> str:
+    """Run a command of the lab; its progress goes to standard error.
+
+    Raises:
+        DemoError: it failed; it has said why itself.
+    """
+    done = subprocess.run(
+        [sys.executable, str(LAB), *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+        start_new_session=own_session,
+    )
+    if done.returncode:
+        raise DemoError(f"the lab could not do `{arguments[0]}` (see above)")
+    return done.stdout
+
+
+def is_up(name: str) -> bool:
+    """Whether this lab runs."""
+    states = (json.loads(line) for line in lab("status").splitlines())
+    return any(state["name"] == name and state["alive"] for state in states)
+
+
+@contextlib.contextmanager
+def lab_up(name: str) -> Iterator[dict[str, Any]]:
+    """A running lab. One that was up before stays up."""
+    was_up = is_up(name)
+    say("bringing up Asterisk (a minute or two the first time, a second later on)")
+    try:
+        yield json.loads(lab("up", "--name", name, "--free-ports"))
+    finally:
+        if was_up:
+            say(f"lab {name} was up before, and stays up")
+        else:
+            # Nobody in a hurry is to leave an Asterisk behind: Ctrl-C is not heard until it is down.
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+            say("taking Asterisk down")
+            lab("down", "--name", name, own_session=True)
+            if is_up(name):
+                raise DemoError(
+                    f"lab {name} is still up; take it down: python3 docker/lab.py down --name {name}"
+                )
+            signal.signal(signal.SIGINT, before)
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody uses just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def write_config(files: Files, found: dict[str, Any], listen: str, receiver: str, secret: str) -> None:
+    """A configuration as an operator would write it, with this lab's address."""
+    text = f"""\
+[worker]
+name = "demo"
+[ledger]
+url = "sqlite:///ledger.db"
+[[pbx]]
+name = "ast1"
+url = {json.dumps(found["ari_url"])}
+username = {json.dumps(found["ari_username"])}
+password_file = {json.dumps(found["ari_password_file"])}
+dial = {json.dumps(found["dial"])}
+caller_ids = ["{CALLER}"]
+[http]
+listen = "{listen}"
+[notify]
+url = "{receiver}"
+secret = "{secret}"
+cdr_interval = 0.5
+"""
+    files.config.unlink(missing_ok=True)
+    with os.fdopen(os.open(files.config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.write(text)
+
+
+@contextlib.asynccontextmanager
+async def working(files: Files, listen: str) -> AsyncIterator[None]:
+    """A worker as a process of its own, ready to call; it has drained and ended when the block is left."""
+    with files.log.open("wb") as log:
+        worker = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "orchestrator", "run", "-c", str(files.config)),
+            stdout=log,
+            stderr=log,
+            cwd=REPO,
+            start_new_session=True,  # Ctrl-C is ours: the worker drains when we say so
+        )
+    try:
+        await ready(worker, f"http://{listen}/readyz", files)
+        yield
+    finally:
+        if worker.returncode is None:
+            worker.terminate()
+            try:
+                async with asyncio.timeout(10):
+                    await worker.wait()
+            except TimeoutError:
+                worker.kill()
+                await worker.wait()
+
+
+async def ready(worker: asyncio.subprocess.Process, url: str, files: Files) -> None:
+    """Wait until the worker can make calls."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    until = time.monotonic() + READY_SECONDS
+    while time.monotonic() < until and worker.returncode is None:
+        try:
+            await asyncio.to_thread(lambda: direct.open(url, timeout=2).close())
+        except (urllib.error.URLError, ConnectionError):
+            await asyncio.sleep(0.05)
+        else:
+            return
+    raise DemoError(f"the worker did not become ready:\n{files.log.read_text(errors='replace')[-1500:]}")
+
+
+def recordings(found: dict[str, Any]) -> list[Path]:
+    """What the callee has recorded, the newest last."""
+    folder = Path(found["recordings"])
+    return sorted(folder.glob(f"{CALLEE[1:]}-*.wav"), key=lambda wav: wav.stat().st_mtime_ns)
+
+
+async def heard(found: dict[str, Any], before: list[Path]) -> Path | None:
+    """The recording of this call, once Asterisk has written it whole."""
+    until = time.monotonic() + RECORDING_SECONDS
+    while time.monotonic() < until:
+        new = [wav for wav in recordings(found) if wav not in before]
+        if new:
+            data = new[-1].read_bytes()
+            if len(data) > 44 and int.from_bytes(data[40:44], "little") == len(data) - 44:
+                return new[-1]
+        await asyncio.sleep(0.05)
+    return None
+
+
+def near(path: Path) -> Path:
+    """The path as short as it can be written from here."""
+    path = path.resolve()
+    here = Path.cwd().resolve()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+async def call(files: Files, found: dict[str, Any], language: str, on_terminal: bool) -> int:
+    """Start worker and receiver, call, and say where the recording lies. The exit code."""
+    config = load_config(files.config)
+    port = config.notify.url.rsplit(":", 1)[1].split("/")[0] if config.notify.url else "0"
+    listen = config.http.listen if config.http else ""
+    told = Told(aloud=not on_terminal)
+    before = recordings(found)
+    job: dict[str, Any] = {
+        "to": CALLEE,
+        "code": f"{secrets.randbelow(1_000_000):06}",
+        "language": language,
+        "variables": {},
+    }
+    screen = Screen(Console(highlight=False), play_lengths(config, job), lambda: told.lines)
+    display: Display = screen if on_terminal else PlainLines()
+    async with receiving(config.notify.secret or "", int(port), told.take):
+        say("starting the worker and a receiver of notifications")
+        async with working(files, listen):
+            say(f"calling {CALLEE}, the lab's callee, with a random code\n")
+            with contextlib.closing(screen):
+                code = await place(config, json.dumps(job).encode(), display)
+    wav = await heard(found, before)
+    print()
+    if wav is not None:
+        print(f"What the callee heard, {(wav.stat().st_size - 44) / 16000:.1f} s; hear it with:")
+        players = ("aplay", "paplay", "ffplay", "play")
+        print(f"  {next((name for name in players if shutil.which(name)), 'aplay')} {near(wav)}")
+    print(f"The worker's configuration and log: {near(files.config)}, {near(files.log)}\n")
+    return code
+
+
+def run(name: str, folder: Path, language: str) -> int:
+    """The whole demonstration. The exit code."""
+    began = time.monotonic()
+    files = Files(folder)
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("ledger.db*"):
+        old.unlink()
+    with lab_up(name) as found:
+        listen, receiver = f"127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}/events"
+        secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+        write_config(files, found, listen, receiver, secret)
+        say("installing the sounds")
+        install_sounds(
+            load_prompts(load_config(files.config)), Path(found["sounds"]) / "orchestrator", FORMATS
+        )
+        code = asyncio.run(call(files, found, language, sys.stdout.isatty()))
+    say(f"all of it took {time.monotonic() - began:.1f} s; nothing is left running")
+    return code
+
+
+def _interrupt(signum: int, _frame: FrameType | None) -> None:
+    # SIGTERM and SIGHUP unwind like Ctrl-C, so that what was brought up is taken down.
+    raise KeyboardInterrupt(signum)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the demonstration."""
+    parser = argparse.ArgumentParser(prog="demo.py", description="One call, end to end, on a real Asterisk.")
+    parser.add_argument("--name", default="demo", help="the lab's name (default: demo)")
+    parser.add_argument("--folder", type=Path, default=REPO / ".demo", help="where its files go (.demo)")
+    parser.add_argument("--language", default="en", help="en or zh (default: en)")
+    arguments = parser.parse_args(argv)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        return run(arguments.name, arguments.folder, arguments.language)
+    except KeyboardInterrupt:
+        print("\ndemo: interrupted; what was started has been stopped", file=sys.stderr)
+        return 130
+    except DemoError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        known = explain(error)
+        if known is None:
+            raise
+        print(f"demo: {known.message}", file=sys.stderr)
+        return known.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
