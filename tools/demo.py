@@ -18,7 +18,6 @@ import secrets
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.error
@@ -30,9 +29,12 @@ from typing import Any
 
 REPO = Path(__file__).resolve().parent.parent
 sys.path[0] = str(REPO)
+# While modules load there is nothing to stop, and Ctrl-C need not show where it struck.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from rich.console import Console  # noqa: E402 - only now is the repository on the path
+from rich.console import Console  # noqa: E402
 
+from docker import instance, life  # noqa: E402 - only now is the repository on the path
 from orchestrator.cli.call import play_lengths  # noqa: E402
 from orchestrator.cli.calling import Display, place  # noqa: E402
 from orchestrator.cli.fail import explain  # noqa: E402
@@ -43,7 +45,6 @@ from orchestrator.config import load_config  # noqa: E402
 from orchestrator.setup import load_prompts  # noqa: E402
 from tools.demo_receiver import Event, receiving  # noqa: E402
 
-LAB = REPO / "docker" / "lab.py"
 CALLEE = "+12025550100"
 CALLER = "+12025550199"
 READY_SECONDS = 20.0
@@ -95,37 +96,19 @@ def say(text: str) -> None:
     print(f"· {text}", flush=True)
 
 
-def lab(*arguments: str, own_session: bool = False) -> str:
-    """Run a command of the lab; its progress goes to standard error.
-
-    Raises:
-        DemoError: it failed; it has said why itself.
-    """
-    done = subprocess.run(
-        [sys.executable, str(LAB), *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-        start_new_session=own_session,
-    )
-    if done.returncode:
-        raise DemoError(f"the lab could not do `{arguments[0]}` (see above)")
-    return done.stdout
-
-
 def is_up(name: str) -> bool:
     """Whether this lab runs."""
-    states = (json.loads(line) for line in lab("status").splitlines())
-    return any(state["name"] == name and state["alive"] for state in states)
+    known = instance.read(name)
+    return known is not None and life.is_alive(known)
 
 
 @contextlib.contextmanager
-def lab_up(name: str) -> Iterator[dict[str, Any]]:
+def lab_up(name: str) -> Iterator[instance.Lab]:
     """A running lab. One that was up before stays up."""
     was_up = is_up(name)
     say("bringing up Asterisk (a minute or two the first time, a second later on)")
     try:
-        yield json.loads(lab("up", "--name", name, "--free-ports"))
+        yield life.up(name, free_ports=not was_up)
     finally:
         if was_up:
             say(f"lab {name} was up before, and stays up")
@@ -133,7 +116,7 @@ def lab_up(name: str) -> Iterator[dict[str, Any]]:
             # Nobody in a hurry is to leave an Asterisk behind: Ctrl-C is not heard until it is down.
             before = signal.signal(signal.SIGINT, signal.SIG_IGN)
             say("taking Asterisk down")
-            lab("down", "--name", name, own_session=True)
+            life.down(name)
             if is_up(name):
                 raise DemoError(
                     f"lab {name} is still up; take it down: python3 docker/lab.py down --name {name}"
@@ -148,7 +131,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def write_config(files: Files, found: dict[str, Any], listen: str, receiver: str, secret: str) -> None:
+def write_config(files: Files, found: instance.Lab, listen: str, receiver: str, secret: str) -> None:
     """A configuration as an operator would write it, with this lab's address."""
     text = f"""\
 [worker]
@@ -157,10 +140,10 @@ name = "demo"
 url = "sqlite:///ledger.db"
 [[pbx]]
 name = "ast1"
-url = {json.dumps(found["ari_url"])}
-username = {json.dumps(found["ari_username"])}
-password_file = {json.dumps(found["ari_password_file"])}
-dial = {json.dumps(found["dial"])}
+url = {json.dumps(found.ari_url)}
+username = {json.dumps(found.ari_username)}
+password_file = {json.dumps(found.ari_password_file)}
+dial = {json.dumps(found.dial)}
 caller_ids = ["{CALLER}"]
 [http]
 listen = "{listen}"
@@ -213,13 +196,13 @@ async def ready(worker: asyncio.subprocess.Process, url: str, files: Files) -> N
     raise DemoError(f"the worker did not become ready:\n{files.log.read_text(errors='replace')[-1500:]}")
 
 
-def recordings(found: dict[str, Any]) -> list[Path]:
+def recordings(found: instance.Lab) -> list[Path]:
     """What the callee has recorded, the newest last."""
-    folder = Path(found["recordings"])
+    folder = Path(found.recordings)
     return sorted(folder.glob(f"{CALLEE[1:]}-*.wav"), key=lambda wav: wav.stat().st_mtime_ns)
 
 
-async def heard(found: dict[str, Any], before: list[Path]) -> Path | None:
+async def heard(found: instance.Lab, before: list[Path]) -> Path | None:
     """The recording of this call, once Asterisk has written it whole."""
     until = time.monotonic() + RECORDING_SECONDS
     while time.monotonic() < until:
@@ -239,7 +222,7 @@ def near(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-async def call(files: Files, found: dict[str, Any], language: str, on_terminal: bool) -> int:
+async def call(files: Files, found: instance.Lab, language: str, on_terminal: bool) -> int:
     """Start worker and receiver, call, and say where the recording lies. The exit code."""
     config = load_config(files.config)
     port = config.notify.url.rsplit(":", 1)[1].split("/")[0] if config.notify.url else "0"
@@ -282,9 +265,7 @@ def run(name: str, folder: Path, language: str) -> int:
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
         write_config(files, found, listen, receiver, secret)
         say("installing the sounds")
-        install_sounds(
-            load_prompts(load_config(files.config)), Path(found["sounds"]) / "orchestrator", FORMATS
-        )
+        install_sounds(load_prompts(load_config(files.config)), Path(found.sounds) / "orchestrator", FORMATS)
         code = asyncio.run(call(files, found, language, sys.stdout.isatty()))
     say(f"all of it took {time.monotonic() - began:.1f} s; nothing is left running")
     return code
@@ -302,6 +283,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=REPO / ".demo", help="where its files go (.demo)")
     parser.add_argument("--language", default="en", help="en or zh (default: en)")
     arguments = parser.parse_args(argv)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
@@ -312,6 +294,9 @@ def main(argv: list[str] | None = None) -> int:
     except DemoError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
+    except instance.LabError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return error.exit_code
     except Exception as error:
         known = explain(error)
         if known is None:

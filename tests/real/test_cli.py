@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from orchestrator.cli.mask import MASK
-from tests.real.lab import LabInfo, lab_cli
+from tests.real.lab import REPO, LabInfo, lab_cli, own_name, stop_lab
 from tests.real.worker import Receiver, free_port, install_sounds, worker_on, write_config
 
 pytestmark = pytest.mark.real
@@ -293,3 +293,47 @@ def test_on_a_terminal_the_call_is_drawn_and_its_verdict_stays(desk: Desk) -> No
     for said in ("play 1 of 1", "COMPLETED", "notifications: 4 delivered", "Ctrl-C hangs up"):
         assert said in text
     assert "771926" not in text
+
+
+@pytest.fixture
+def demo(lab: LabInfo, tmp_path: Path) -> Iterator[list[str]]:
+    """The command that runs the demonstration on a lab of its own. `lab` tells whether one is possible."""
+    name = own_name("demo")
+    yield [
+        sys.executable,
+        str(REPO / "tools" / "demo.py"),
+        "--name",
+        name,
+        "--folder",
+        str(tmp_path / "demo"),
+    ]
+    stop_lab(name)
+
+
+def test_the_demonstration_without_a_terminal_prints_lines_and_leaves_a_recording(demo: list[str]) -> None:
+    done = subprocess.run(demo, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "completed: every play was heard" in done.stdout
+    assert "receiver: job.ended #5: completed (signed" in done.stdout
+    wav = next(line.split()[1] for line in done.stdout.splitlines() if line.startswith("  aplay"))
+    assert (REPO / wav).stat().st_size > 16_000
+    assert not is_alive(demo)
+
+
+def test_an_interrupted_demonstration_leaves_nothing_behind(demo: list[str]) -> None:
+    with subprocess.Popen(demo, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as program:
+        assert program.stdout is not None
+        for line in program.stdout:
+            if line.endswith(" ringing\n"):
+                program.send_signal(signal.SIGINT)
+        assert program.wait(30) == 1
+    assert not is_alive(demo)
+    listed = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert demo[-1] not in listed
+
+
+def is_alive(demo: list[str]) -> bool:
+    """Whether the demonstration's lab runs."""
+    script = str(REPO / "docker" / "lab.py")
+    known = subprocess.run([sys.executable, script, "status"], capture_output=True, text=True, check=True)
+    return any(json.loads(line)["name"] == demo[3] for line in known.stdout.splitlines())
