@@ -1,7 +1,8 @@
 """One thread that owns the connection, and one transaction for all that came within a few milliseconds.
 
 A function given to `post` or `call` is a part of a transaction: it is called with the connection, in the
-order given, on the thread. Whoever needs durability awaits `call`; it returns after the commit.
+order given, on the thread, and perhaps again, when the transaction has to be made anew. Whoever needs
+durability awaits `call`; it returns after the commit.
 
 A full disk or a lock held by another process stops nothing but the commit: the whole group is rolled back
 and tried again until it goes through, so what was posted is never lost while the process lives. A function
@@ -253,9 +254,29 @@ class GroupCommit:
                 return None
 
     def _commit(self, db: sqlite3.Connection, group: list[_Part]) -> None:
+        # Failures are rare and savepoints are not free: try without, and do it again with them if need be.
+        if not self._commit_all(db, group):
+            self._commit_each(db, group)
+
+    def _commit_all(self, db: sqlite3.Connection, group: list[_Part]) -> bool:
+        """Commit the group as it is. False, with nothing done, when one of it fails."""
         db.execute("BEGIN IMMEDIATE")
         for part in group:
             part.error = None
+            try:
+                part.result = part.operation(db)
+            except Exception as error:
+                if is_passing(error):
+                    raise
+                db.execute("ROLLBACK")
+                return False
+        db.execute("COMMIT")
+        return True
+
+    def _commit_each(self, db: sqlite3.Connection, group: list[_Part]) -> None:
+        """Commit the group, each under a savepoint of its own: those that fail are undone and told."""
+        db.execute("BEGIN IMMEDIATE")
+        for part in group:
             db.execute("SAVEPOINT part")
             try:
                 part.result = part.operation(db)

@@ -8,14 +8,15 @@ from orchestrator.notify.delivery import Delivery
 
 _DELIVERY = "id, event_id, lane, sequence, url, type, body, attempts, created_at, next_at"
 
+_STOPPED = "SELECT 1 FROM outbox WHERE lane = ? AND state = 'stopped' LIMIT 1"
 
-def enqueue(db: sqlite3.Connection, job_id: str | None, outgoing: Sequence[Outgoing]) -> list[Delivery]:
+
+def enqueue(db: sqlite3.Connection, outgoing: Sequence[Outgoing]) -> list[Delivery]:
     """Put notifications into the outbox. Those of a lane that its receiver stopped are kept, not sent."""
     deliveries = []
     for out in outgoing:
-        stopped = db.execute(
-            "SELECT 1 FROM outbox WHERE lane = ? AND state = 'stopped' LIMIT 1", (out.lane,)
-        ).fetchone()
+        # The first of a lane finds no stop before it.
+        stopped = out.sequence > 1 and db.execute(_STOPPED, (out.lane,)).fetchone() is not None
         state = "stopped" if stopped else "pending"
         row = db.execute(
             "INSERT INTO outbox (event_id, lane, sequence, url, type, body, state, created_at, next_at)"
@@ -37,8 +38,6 @@ def enqueue(db: sqlite3.Connection, job_id: str | None, outgoing: Sequence[Outgo
                     next_at=out.at,
                 )
             )
-    if job_id is not None and outgoing:
-        db.execute("UPDATE jobs SET sequence = ? WHERE id = ?", (outgoing[-1].sequence, job_id))
     return deliveries
 
 
@@ -147,4 +146,4 @@ def batch_cdrs(
     if not rows:
         return [], 0
     db.executemany("UPDATE calls SET cdr_sent = 1 WHERE id = ?", [(row[0],) for row in rows])
-    return enqueue(db, None, [build([row[1] for row in rows])]), len(rows)
+    return enqueue(db, [build([row[1] for row in rows])]), len(rows)

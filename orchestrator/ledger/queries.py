@@ -3,6 +3,8 @@
 import sqlite3
 import uuid
 from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import Any
 
 import msgspec
 
@@ -27,12 +29,18 @@ from orchestrator.notify.delivery import Delivery
 
 _CALLS = uuid.UUID("0d8f7f0e-4f7c-4f0b-9d61-3c1f1d0a7e55")
 
+# Notifications stay in the outbox until their job is forgotten, so the last one's number is the count.
+_SEQUENCE = "coalesce((SELECT max(sequence) FROM outbox WHERE lane = jobs.id), 0)"
 _JOB = (
-    "id, state, body, created_at, next_at, expires_at, attempts, sequence, cancel, outcome, reason, ended_at"
+    "id, state, body, created_at, next_at, expires_at, attempts, cancel, outcome, reason, ended_at,"
+    f" {_SEQUENCE} AS sequence"
 )
+_COLUMNS = tuple(part.split(" AS ")[-1].strip() for part in _JOB.replace(_SEQUENCE, "").split(","))
 
 _CANCELLED = "cancel = 1 AND state <> 'ended'"
 """As the partial index `jobs_cancel` says it; without the second half SQLite would not use that index."""
+
+Row = tuple[Any, ...]
 
 _encode = msgspec.json.Encoder().encode
 _decode_event: msgspec.json.Decoder[CallEvent] = msgspec.json.Decoder(CallEvent)
@@ -58,7 +66,7 @@ def call_id(job_id: str, attempt: int) -> str:
 
 def job_row(row: Sequence[object]) -> JobRow:
     """A row of `_JOB` columns as a record."""
-    return msgspec.convert(dict(zip(_JOB.split(", "), row, strict=True)), JobRow, strict=False)
+    return msgspec.convert(dict(zip(_COLUMNS, row, strict=True)), JobRow, strict=False)
 
 
 def get_job(db: sqlite3.Connection, job_id: str) -> JobRow | None:
@@ -103,22 +111,45 @@ def claim(
 
     Each intent to dial is in the journal when this commits. `only` restricts it to one job.
     """
-    marks = ",".join("?" * len(caller_ids))
-    one = () if only is None else (only,)
-    query = (
-        f"SELECT {_JOB}, sealed, caller_id FROM jobs WHERE state = 'queued' AND priority = ?"  # noqa: S608
-        " AND next_at <= ? AND expires_at > ? AND cancel = 0"
-        f" AND (caller_id IS NULL OR caller_id IN ({marks})) {'AND id = ?' if one else ''}"
-        " ORDER BY next_at LIMIT ?"
-    )
-    claims: list[Claim] = []
-    for priority in range(9, -1, -1):
-        if len(claims) == limit:
-            break
-        rows = db.execute(query, (priority, now, now, *caller_ids, *one, limit - len(claims))).fetchall()
-        claims += [_claim(db, row, pbx, caller_ids, now) for row in rows]
+    rows = _due(db, caller_ids, now, limit) if only is None else _due_one(db, caller_ids, now, only)
+    claims = [_claim(db, row, pbx, caller_ids, now) for row in rows[:limit]]
     next_at = db.execute("SELECT min(next_at) FROM jobs WHERE state = 'queued'").fetchone()[0]
     return Claimed(tuple(claims), next_at)
+
+
+_DUE = (
+    f"SELECT {_JOB}, sealed, caller_id FROM jobs WHERE state = 'queued'"  # noqa: S608
+    " AND next_at <= ? AND expires_at > ? AND cancel = 0"
+)
+_NEXT_AT = _COLUMNS.index("next_at")
+
+
+def _due(db: sqlite3.Connection, caller_ids: Sequence[str], now: float, limit: int) -> list[Row]:
+    """The due jobs that may show one of `caller_ids`. Those that may not are never looked at."""
+    callers = (None, *caller_ids)
+    there = db.execute(
+        "WITH RECURSIVE p(priority) AS (SELECT 9 UNION ALL SELECT priority - 1 FROM p WHERE priority > 0),"  # noqa: S608
+        f" c(caller) AS (VALUES {','.join(['(?)'] * len(callers))})"
+        " SELECT priority, caller FROM p CROSS JOIN c WHERE EXISTS (SELECT 1 FROM jobs"
+        " WHERE state = 'queued' AND caller_id IS caller AND jobs.priority = p.priority AND next_at <= ?)",
+        (*callers, now),
+    ).fetchall()
+    query = f"{_DUE} AND caller_id IS ? AND priority = ? ORDER BY next_at LIMIT ?"
+    found: list[Row] = []
+    for priority in sorted({row[0] for row in there}, reverse=True):
+        same: list[Row] = []
+        for caller in (row[1] for row in there if row[0] == priority):
+            same += db.execute(query, (now, now, caller, priority, limit))
+        found += sorted(same, key=itemgetter(_NEXT_AT))
+        if len(found) >= limit:
+            break
+    return found
+
+
+def _due_one(db: sqlite3.Connection, caller_ids: Sequence[str], now: float, only: str) -> list[Row]:
+    marks = ",".join("?" * len(caller_ids))
+    query = f"{_DUE} AND id = ? AND (caller_id IS NULL OR caller_id IN ({marks}))"
+    return db.execute(query, (now, now, only, *caller_ids)).fetchall()
 
 
 def _claim(
@@ -168,7 +199,7 @@ def end_queued(
     outgoing = build(job)
     if outgoing is None:
         return []
-    return enqueue(db, job_id, [outgoing])
+    return enqueue(db, [outgoing])
 
 
 def _end_job(db: sqlite3.Connection, job_id: str, verdict: Verdict) -> None:
@@ -239,7 +270,7 @@ def record(
                 db.execute("UPDATE jobs SET state = 'queued', next_at = ? WHERE id = ?", (at, job_id))
             case Verdict() as verdict:
                 _end_job(db, job_id, verdict)
-    return enqueue(db, job_id, outgoing)
+    return enqueue(db, outgoing)
 
 
 def open_calls(db: sqlite3.Connection) -> list[OpenCall]:

@@ -20,13 +20,12 @@ MIGRATIONS: tuple[str, ...] = (
         next_at REAL NOT NULL,
         expires_at REAL NOT NULL,
         attempts INTEGER NOT NULL DEFAULT 0,
-        sequence INTEGER NOT NULL DEFAULT 0,
         cancel INTEGER NOT NULL DEFAULT 0,
         outcome TEXT,
         reason TEXT,
         ended_at REAL
     );
-    CREATE INDEX jobs_queue ON jobs (priority, next_at) WHERE state = 'queued';
+    CREATE INDEX jobs_queue ON jobs (caller_id, priority, next_at) WHERE state = 'queued';
     CREATE INDEX jobs_next ON jobs (next_at) WHERE state = 'queued';
     CREATE INDEX jobs_expiry ON jobs (expires_at) WHERE state = 'queued';
     CREATE INDEX jobs_cancel ON jobs (state) WHERE cancel = 1 AND state <> 'ended';

@@ -38,6 +38,10 @@ _log = structlog.get_logger(__name__)
 
 BUSY_TIMEOUT = 5.0
 """Seconds that SQLite itself waits for another process's lock before it says so."""
+CACHE_KIB = 32 * 1024
+"""Memory for pages. Calls and journals are found by random ids, so a small cache would read much anew."""
+CHECKPOINT_PAGES = 8000
+"""Pages (4 KiB) that the write-ahead log may hold. `erase` empties it sooner, unless much is written."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -59,6 +63,8 @@ def connect(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA secure_delete = ON")
         db.execute("PRAGMA temp_store = MEMORY")
+        db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         migrate(db, str(path))
     except SchemaError as error:
         db.close()

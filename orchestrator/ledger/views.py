@@ -29,7 +29,8 @@ def summary(db: sqlite3.Connection, job_id: str) -> Summary | None:
     ).fetchall()
     states = db.execute("SELECT state, count(*) FROM outbox WHERE lane = ? GROUP BY state", (job_id,))
     problem = db.execute(
-        "SELECT error FROM outbox WHERE lane = ? AND state <> 'delivered' AND error <> '' ORDER BY id LIMIT 1",
+        "SELECT error FROM outbox WHERE lane = ? AND state <> 'delivered' AND error <> ''"
+        " ORDER BY id LIMIT 1",
         (job_id,),
     ).fetchone()
     return Summary(

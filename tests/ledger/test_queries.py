@@ -249,9 +249,7 @@ def test_what_ended_long_ago_is_forgotten_once_its_notifications_have_their_fate
     for id in ("old", "young"):
         rows = db.execute("SELECT id FROM outbox WHERE lane = ?", (id,)).fetchall()
         outbox.delivered(db, [row[0] for row in rows])
-    outbox.enqueue(
-        db, None, [out(1, lane="cdr:a", type="cdr", at=NOW), out(1, lane="cdr:b", type="cdr", at=NOW)]
-    )
+    outbox.enqueue(db, [out(1, lane="cdr:a", type="cdr", at=NOW), out(1, lane="cdr:b", type="cdr", at=NOW)])
     outbox.delivered(db, [db.execute("SELECT id FROM outbox WHERE lane = 'cdr:a'").fetchone()[0]])
     assert views.forget(db, NOW + 50, 100) == 1
     left = {row[0] for row in db.execute("SELECT id FROM jobs")}
