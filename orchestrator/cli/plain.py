@@ -101,8 +101,8 @@ def undelivered(summary: Summary | None) -> str:
             f"{dead} notifications were given up{why}; send them again with: orchestrator deadletters replay"
         )
     return (
-        f"{waiting} notifications have not been delivered{why}. They stay in the ledger, and the worker "
-        "(orchestrator run) delivers them; see that the receiver runs at notify.url."
+        f"{waiting} notifications not delivered yet{why}. They stay in the ledger until a worker "
+        "(orchestrator run) delivers them. Does the receiver run, at notify.url?"
     )
 
 

@@ -14,7 +14,7 @@ from orchestrator import __version__, setup
 from orchestrator.cli.logs import configure_logs
 from orchestrator.cli.options import check_ledger_folder, config_option, read_config
 from orchestrator.clock import steady_clock
-from orchestrator.config import Config
+from orchestrator.config import Config, ConfigError
 from orchestrator.worker import run_worker
 
 _log = structlog.get_logger(__name__)
@@ -30,6 +30,8 @@ def run(config_file: str | None) -> None:
     that is a terminal.
     """
     config = read_config(config_file)
+    if not config.pbx:
+        raise ConfigError("no PBX is configured: add a [[pbx]] section")
     check_ledger_folder(config)
     configure_logs(config.worker.log_level)
     _raise_open_files()
@@ -61,7 +63,7 @@ def _say_hello(config: Config) -> None:
         "worker_starting",
         worker=config.worker.name,
         version=__version__,
-        ledger=str(setup.ledger_path(config)),
+        ledger=str(setup.ledger_path(config).absolute()),
         nodes=[f"{pbx.name} ({pbx.kind} at {pbx.url})" for pbx in config.pbx],
         notify=config.notify.url or "only where jobs say",
         http=listen,

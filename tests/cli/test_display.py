@@ -149,7 +149,7 @@ def test_plain_lines_come_once_each_with_their_times(capsys: pytest.CaptureFixtu
         "completed: every play was heard",
     ]
     assert "+1.300s answered" in shown.out
-    assert "1 notifications have not been delivered (cannot connect)" in shown.err
+    assert "1 notifications not delivered yet (cannot connect)" in shown.err
 
 
 def test_json_lines_end_with_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:

@@ -202,7 +202,7 @@ def test_a_receiver_that_is_not_there_is_told_and_loses_nothing(lab: LabInfo, tm
     desk = Desk(lab, tmp_path, f"http://127.0.0.1:{free_port()}/events")
     done = desk.call(BUSY)
     assert done.returncode == 1
-    assert "3 notifications have not been delivered (cannot connect" in done.stderr
+    assert "3 notifications not delivered yet (cannot connect" in done.stderr
     assert "orchestrator run" in done.stderr
     job = done.stdout.split(",")[0].removeprefix("job ")
     assert json.loads(desk.run("show", job, "--json").stdout)["notifications"] == {"pending": 3}
