@@ -33,6 +33,8 @@ from orchestrator.prompts import Library
 from orchestrator.report import trunk_of
 from orchestrator.upkeep import batch_cdrs, flush_cdrs, keep_counts, keep_forgetting, watch
 
+LOOK: Final = 0.1
+"""Seconds after which a lock that was taken is tried once more."""
 FLUSH_TIMEOUT: Final = 5.0
 """Seconds that notifications get to go out at the end; the rest waits in the ledger."""
 
@@ -275,6 +277,10 @@ async def run_worker(
         raise ConfigError("no PBX is configured: add a [[pbx]] section (see the README)")
     seal, library = setup.load_seal(config), setup.load_prompts(config)
     lock = WorkerLock.take(setup.ledger_path(config))
+    if lock is None:
+        # Whoever only looks whether a worker runs holds it for a moment.
+        await asyncio.sleep(LOOK)
+        lock = WorkerLock.take(setup.ledger_path(config))
     if lock is None:
         raise LedgerUnusable(
             f"another worker runs on {setup.ledger_path(config)}; stop it, or give this one its own ledger"

@@ -15,13 +15,14 @@ from orchestrator.cli.fail import WORK_FAILED, Failure
 from orchestrator.cli.options import check_ledger_folder
 from orchestrator.cli.probe import check_nodes
 from orchestrator.cli.timeline import Story, story
+from orchestrator.cli.workers import worker_runs
 from orchestrator.clock import Clock, steady_clock
 from orchestrator.config import Config, ConfigError
 from orchestrator.guard.seal import Seal
 from orchestrator.intake.accept import accept
 from orchestrator.ledger.errors import LedgerUnusable
 from orchestrator.ledger.records import Summary
-from orchestrator.ledger.sqlite import SqliteLedger, WorkerLock
+from orchestrator.ledger.sqlite import SqliteLedger
 from orchestrator.prompts import Library
 from orchestrator.worker import Worker, opened, run_worker
 
@@ -29,6 +30,7 @@ TICK = 0.04
 """Seconds between two looks at the ledger, and two frames of the display."""
 TAKE_OVER_EVERY = 1.0
 """Seconds between two looks whether the ledger has lost its worker."""
+MAX_REFUSALS = 5
 NOTIFY_WAIT = 3.0
 """Seconds that notifications get to arrive after the end."""
 PATIENCE = 0.7
@@ -72,6 +74,16 @@ def _accept(config: Config, raw: bytes, library: Library, seal: Seal, clock: Clo
     return accept(raw, setup.rules(config, library, seal), clock(), os.urandom(10))
 
 
+class Unseen:
+    """Shows nothing: the reader of our output has gone."""
+
+    def update(self, now: float, told: Story, note: str) -> None:
+        """Show nothing."""
+
+    def end(self, told: Story, summary: Summary | None) -> None:
+        """Show nothing."""
+
+
 class _Quit(Exception):
     """The second Ctrl-C."""
 
@@ -91,6 +103,7 @@ class Following:
         self._worker: Worker | None = None
         self._working: asyncio.Task[None] | None = None
         self._interrupts = 0
+        self._refusals = 0
         self._cancelled_at: float | None = None
 
     async def run(self) -> int:
@@ -123,13 +136,21 @@ class Following:
             if self._working is None and now >= next_look and told.doing == "waiting":
                 next_look = now + TAKE_OVER_EVERY
                 self._work_unless_another_does(group)
-            self._display.update(now, told, self._note(told, now))
+            self._show(now, told, self._note(told, now))
             await asyncio.sleep(TICK)
             await self._heed_interrupts()
             if await self._ledger.changed():
                 told = await self._read()
-        self._display.update(self._clock(), told, "")
+        self._show(self._clock(), told, "")
         return told
+
+    def _show(self, now: float, told: Story, note: str) -> None:
+        try:
+            self._display.update(now, told, note)
+        except BrokenPipeError:
+            # Nobody looks on any more; as with Ctrl-C, nobody is to be left on the phone.
+            self._display = Unseen()
+            self._interrupts = max(self._interrupts, 1)
 
     async def _read(self) -> Story:
         followed = await self._ledger.follow(self._job_id)
@@ -138,20 +159,18 @@ class Following:
         return story(followed)
 
     def _work_unless_another_does(self, group: asyncio.TaskGroup) -> None:
-        lock = WorkerLock.take(setup.ledger_path(self._config))
-        if lock is not None:
-            lock.release()
+        if not worker_runs(self._config):
             self._working = group.create_task(self._work())
 
     async def _work(self) -> None:
         try:
             await run_worker(self._config, self._stop, self._clock, only=self._job_id, started=self._started)
         except LedgerUnusable:
-            lock = WorkerLock.take(setup.ledger_path(self._config))
-            if lock is not None:
-                lock.release()
+            # Another came first, or only looked whether it should: see in a moment.
+            self._refusals += 1
+            if self._refusals > MAX_REFUSALS and not worker_runs(self._config):
                 raise
-            self._working = None  # another worker came first; it makes the call
+            self._working = None
 
     def _started(self, worker: Worker) -> None:
         self._worker = worker

@@ -177,6 +177,18 @@ def test_a_second_ctrl_c_leaves_at_once(desk: Desk, lab: LabInfo) -> None:
     wait_until(lambda: no_channels(lab), 3)
 
 
+def test_a_reader_that_goes_away_ends_the_call_in_good_order(desk: Desk) -> None:
+    with desk.start(RINGS, "--code", CODE, "--json", stderr=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        job = json.loads(program.stdout.readline())["job_id"]
+        program.stdout.close()
+        assert program.wait(30) == 1
+        assert "Traceback" not in program.stderr.read()
+    assert json.loads(desk.run("show", job, "--json").stdout)["outcome"] == "cancelled"
+    assert no_channels(desk.lab)
+
+
 def test_a_wrong_password_exits_2_and_stores_nothing(lab: LabInfo, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text("not the password")
