@@ -35,6 +35,6 @@ if [ ! -x .venv/bin/pip ]; then
     fi
 fi
 printf 'Installing the package and what its tests need ...\n' >&2
-.venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]' ||
+.venv/bin/pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]' ||
     fail "pip could not install the package; what it said is above."
 touch "$stamp"
