@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("languages", nargs="*", help=f"default: {' '.join(languages())}")
     default_cache = Path(tempfile.gettempdir()) / "orchestrator-voices"
     parser.add_argument("--cache", type=Path, default=default_cache, help="default: %(default)s")
+    parser.add_argument("--only", default="", metavar="PREFIX", help="render only such sounds: digits/")
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
     chosen = options.languages or languages()
@@ -38,7 +39,7 @@ def main() -> None:
         render_silences()
         model = Kokoro(inputs.kokoro_model(options.cache))
         for language in chosen:
-            render(read_script(language), model, options.cache)
+            render(read_script(language), model, options.cache, options.only)
     else:
         from tools.voices.recognise import understood  # the recogniser is needed only here
 
@@ -46,8 +47,8 @@ def main() -> None:
             understood(SOUNDS, language, inputs.whisper_model(options.cache))
 
 
-def render(script: Script, model: Kokoro, cache: Path) -> None:
-    """Write every sound of a language, and its language.toml."""
+def render(script: Script, model: Kokoro, cache: Path, only: str = "") -> None:
+    """Write the sounds of a language whose names start with `only`, and its language.toml."""
     voice = inputs.kokoro_voice(cache, script.voice)
     folder = SOUNDS / script.tag
     gaps = {
@@ -55,6 +56,8 @@ def render(script: Script, model: Kokoro, cache: Path) -> None:
         for line in [*script.digits.values(), *script.characters.values()]
     }
     for line in script.lines():
+        if not line.sound.startswith(only):
+            continue
         samples = shaping.levelled(shaping.to_phone_rate(spoken(line, model, voice)))
         write_sound(folder / line.sound, shaping.to_pcm(samples, gaps.get(line.sound, 0.0)))
         print(f"{script.tag}/{line.sound}: {len(samples) / shaping.PHONE_RATE:.2f} s")

@@ -45,9 +45,12 @@ def read_script(language: str) -> Script:
     with (FOLDER / f"{language}.toml").open("rb") as file:
         data: dict[str, Any] = tomllib.load(file)
 
+    defaults = {"speed": data["speed"]}
+    common = {table: defaults | entry for table, entry in data.get("defaults", {}).items()}
+
     def lines(table: str, folder: str) -> dict[str, Line]:
         return {
-            text: _line(f"{folder}/{entry.get('name', _slug(text))}", entry, data["speed"])
+            text: _line(f"{folder}/{entry.get('name', _slug(text))}", common.get(table, defaults) | entry)
             for text, entry in data[table].items()
         }
 
@@ -62,9 +65,8 @@ def read_script(language: str) -> Script:
     )
 
 
-def _line(sound: str, entry: dict[str, Any], speed: float) -> Line:
-    fields = {key: value for key, value in entry.items() if key != "name"}
-    return Line(sound, **({"speed": speed} | fields))
+def _line(sound: str, entry: dict[str, Any]) -> Line:
+    return Line(sound, **{key: value for key, value in entry.items() if key != "name"})
 
 
 def _slug(text: str) -> str:
