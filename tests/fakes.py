@@ -13,7 +13,7 @@ import msgspec
 from orchestrator.call import events as ev
 from orchestrator.call.commands import Ask, Hangup, StopPlay
 from orchestrator.call.events import CallEvent
-from orchestrator.ledger.groupcommit import GroupCommit, _Part
+from orchestrator.ledger.groupcommit import GroupCommit, Part
 from orchestrator.ledger.records import NewJob, Script
 from orchestrator.ledger.sqlite import SqliteLedger, connect
 from orchestrator.pbx.port import Dial, Link, PlaySounds, Request, Signal, Sink, SoundCheck
@@ -85,7 +85,7 @@ class InlineCommits(GroupCommit):
     async def open(self) -> None:
         self.db = self._connect()
 
-    def _hand_over(self, group: list[_Part]) -> None:
+    def _hand_over(self, group: list[Part]) -> None:
         self._commit(self.db, group)
         self.commits += 1
         self._loop.call_soon(self._deliver, group)

@@ -47,10 +47,10 @@ _PASSING: Final = frozenset(
 _log = structlog.get_logger(__name__)
 
 
-class _Part:
+class Part:
     """One operation, whoever waits for it, and whoever wants its result after the commit."""
 
-    __slots__ = ("error", "future", "operation", "result", "then")
+    __slots__ = ("error", "future", "operation", "result", "then", "weight")
 
     def __init__(
         self,
@@ -63,6 +63,7 @@ class _Part:
         self.then = then
         self.result: Any = None
         self.error: Exception | None = None
+        self.weight = 1
 
 
 class GroupCommit:
@@ -78,10 +79,12 @@ class GroupCommit:
         self._interval = interval
         self._tidy = tidy
         self._loop = asyncio.get_running_loop()
-        self._gathered: list[_Part] = []
+        self._gathered: list[Part] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._groups: queue.SimpleQueue[list[_Part] | None] = queue.SimpleQueue()
+        self._groups: queue.SimpleQueue[list[Part] | None] = queue.SimpleQueue()
         self._waiting = 0
+        self.group = 0
+        """The number of the group that is being gathered."""
         self._closed = False
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -102,14 +105,21 @@ class GroupCommit:
         self._thread.start()
         await opened
 
-    def post(self, operation: Operation[T], then: Callable[[T], None] | None = None) -> None:
+    def post(self, operation: Operation[T], then: Callable[[T], None] | None = None) -> Part:
         """Have `operation` committed with the next group; `then` gets its result, on the loop, afterwards."""
-        self._add(_Part(operation, None, then))
+        part = Part(operation, None, then)
+        self._add(part)
+        return part
+
+    def weigh(self, part: Part) -> None:
+        """Count one more write into `part`, which is still being gathered."""
+        part.weight += 1
+        self._waiting += 1
 
     async def call(self, operation: Operation[T]) -> T:
         """Have `operation` committed with the next group, and wait for that."""
         future: asyncio.Future[T] = self._loop.create_future()
-        self._add(_Part(operation, future, None))
+        self._add(Part(operation, future, None))
         return await future
 
     async def close(self) -> None:
@@ -126,7 +136,7 @@ class GroupCommit:
         if not self.broken.done():
             self.broken.cancel()
 
-    def _add(self, part: _Part) -> None:
+    def _add(self, part: Part) -> None:
         if self._closed:
             raise LedgerClosed("the ledger is closed; nothing was stored")
         self._gathered.append(part)
@@ -140,15 +150,16 @@ class GroupCommit:
             self._timer = None
         if self._gathered:
             group, self._gathered = self._gathered, []
+            self.group += 1
             self._hand_over(group)
 
-    def _hand_over(self, group: list[_Part]) -> None:
+    def _hand_over(self, group: list[Part]) -> None:
         self._groups.put(group)
 
     # On the loop, after a commit.
 
-    def _deliver(self, group: list[_Part]) -> None:
-        self._waiting -= len(group)
+    def _deliver(self, group: list[Part]) -> None:
+        self._waiting -= sum(part.weight for part in group)
         for part in group:
             if part.future is not None:
                 if part.future.done():
@@ -165,12 +176,12 @@ class GroupCommit:
                 except Exception as error:  # noqa: BLE001 - a fault of ours, but the others' results are due
                     self._break(error)
 
-    def _give_up(self, group: list[_Part], why: str) -> None:
+    def _give_up(self, group: list[Part], why: str) -> None:
         error = LedgerClosed(f"the ledger was closed before this could be stored: {why}")
         for part in group:
             part.error, part.then = error, None
             if part.future is None:
-                self._waiting -= 1
+                self._waiting -= part.weight
         self._deliver([part for part in group if part.future is not None])
 
     def _break(self, error: Exception) -> None:
@@ -216,9 +227,9 @@ class GroupCommit:
                 self._tidy(db)
                 tidied_at, seen = time.monotonic(), db.total_changes
 
-    def _next(self) -> tuple[list[_Part], bool]:
+    def _next(self) -> tuple[list[Part], bool]:
         """All that waits, as one group, and whether it is the last."""
-        group: list[_Part] = []
+        group: list[Part] = []
         gathered = self._groups.get()
         while gathered is not None:
             group += gathered
@@ -233,7 +244,7 @@ class GroupCommit:
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(what, *about)
 
-    def _commit_until_done(self, db: sqlite3.Connection, group: list[_Part]) -> str | None:
+    def _commit_until_done(self, db: sqlite3.Connection, group: list[Part]) -> str | None:
         """Commit, however often that takes. Why not, when the ledger was closed meanwhile."""
         while True:
             try:
@@ -253,12 +264,12 @@ class GroupCommit:
                 self.fault = None
                 return None
 
-    def _commit(self, db: sqlite3.Connection, group: list[_Part]) -> None:
+    def _commit(self, db: sqlite3.Connection, group: list[Part]) -> None:
         # Failures are rare and savepoints are not free: try without, and do it again with them if need be.
         if not self._commit_all(db, group):
             self._commit_each(db, group)
 
-    def _commit_all(self, db: sqlite3.Connection, group: list[_Part]) -> bool:
+    def _commit_all(self, db: sqlite3.Connection, group: list[Part]) -> bool:
         """Commit the group as it is. False, with nothing done, when one of it fails."""
         db.execute("BEGIN IMMEDIATE")
         for part in group:
@@ -273,7 +284,7 @@ class GroupCommit:
         db.execute("COMMIT")
         return True
 
-    def _commit_each(self, db: sqlite3.Connection, group: list[_Part]) -> None:
+    def _commit_each(self, db: sqlite3.Connection, group: list[Part]) -> None:
         """Commit the group, each under a savepoint of its own: those that fail are undone and told."""
         db.execute("BEGIN IMMEDIATE")
         for part in group:

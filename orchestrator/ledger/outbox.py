@@ -3,42 +3,57 @@
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
 
+from orchestrator.ledger.bulk import execute_many
 from orchestrator.ledger.records import DeadLetter, Outgoing
 from orchestrator.notify.delivery import Delivery
 
 _DELIVERY = "id, event_id, lane, sequence, url, type, body, attempts, created_at, next_at"
 
-_STOPPED = "SELECT 1 FROM outbox WHERE lane = ? AND state = 'stopped' LIMIT 1"
-
 
 def enqueue(db: sqlite3.Connection, outgoing: Sequence[Outgoing]) -> list[Delivery]:
     """Put notifications into the outbox. Those of a lane that its receiver stopped are kept, not sent."""
-    deliveries = []
-    for out in outgoing:
-        # The first of a lane finds no stop before it.
-        stopped = out.sequence > 1 and db.execute(_STOPPED, (out.lane,)).fetchone() is not None
-        state = "stopped" if stopped else "pending"
-        row = db.execute(
-            "INSERT INTO outbox (event_id, lane, sequence, url, type, body, state, created_at, next_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (out.event_id, out.lane, out.sequence, out.url, out.type, out.body, state, out.at, out.at),
-        )
-        if not stopped:
-            deliveries.append(
-                Delivery(
-                    id=row.lastrowid or 0,
-                    event_id=out.event_id,
-                    lane=out.lane,
-                    sequence=out.sequence,
-                    url=out.url,
-                    type=out.type,
-                    body=out.body,
-                    attempts=0,
-                    created_at=out.at,
-                    next_at=out.at,
-                )
+    stopped = _stopped(db, {out.lane for out in outgoing if out.sequence > 1})
+    returned = execute_many(
+        db,
+        "INSERT INTO outbox (event_id, lane, sequence, url, type, body, state, created_at, next_at)"
+        " VALUES {rows} RETURNING event_id, id",
+        [
+            (
+                out.event_id,
+                out.lane,
+                out.sequence,
+                out.url,
+                out.type,
+                out.body,
+                "stopped" if out.lane in stopped else "pending",
+                out.at,
+                out.at,
             )
-    return deliveries
+            for out in outgoing
+        ],
+    )
+    ids = dict(returned)
+    return [_delivery(ids[out.event_id], out) for out in outgoing if out.lane not in stopped]
+
+
+def _stopped(db: sqlite3.Connection, lanes: Collection[str]) -> set[str]:
+    query = "SELECT DISTINCT lane FROM outbox WHERE state = 'stopped' AND lane IN (VALUES {rows})"
+    return {row[0] for row in execute_many(db, query, [(lane,) for lane in lanes])}
+
+
+def _delivery(id_: int, out: Outgoing) -> Delivery:
+    return Delivery(
+        id=id_,
+        event_id=out.event_id,
+        lane=out.lane,
+        sequence=out.sequence,
+        url=out.url,
+        type=out.type,
+        body=out.body,
+        attempts=0,
+        created_at=out.at,
+        next_at=out.at,
+    )
 
 
 _HEADS = (
@@ -72,7 +87,11 @@ def next_due(db: sqlite3.Connection, skip: Collection[str]) -> float | None:
 
 
 def delivered(db: sqlite3.Connection, ids: Sequence[int]) -> None:
-    db.executemany("UPDATE outbox SET state = 'delivered' WHERE id = ?", [(id_,) for id_ in ids])
+    execute_many(
+        db,
+        "UPDATE outbox SET state = 'delivered' WHERE id IN (VALUES {rows})",
+        [(id_,) for id_ in ids],
+    )
 
 
 def retry(db: sqlite3.Connection, id_: int, attempts: int, next_at: float, error: str) -> None:

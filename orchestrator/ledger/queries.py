@@ -10,9 +10,11 @@ import msgspec
 
 from orchestrator.call import events as ev
 from orchestrator.call.events import CallEvent
+from orchestrator.ledger.bulk import execute_many
 from orchestrator.ledger.outbox import enqueue
 from orchestrator.ledger.records import (
     CallEnd,
+    CallStep,
     Claim,
     Claimed,
     Entry,
@@ -173,7 +175,7 @@ def _claim(
     db.execute(
         "INSERT INTO calls (id, job_id, attempt, pbx) VALUES (?, ?, ?, ?)", (call, job.id, attempt, pbx)
     )
-    journal(db, call, [Entry(1, now, planned)])
+    journal(db, [(call, Entry(1, now, planned))])
     assert isinstance(sealed, bytes)  # noqa: S101 - a queued job is always sealed
     return Claim(job=job, call_id=call, attempt=attempt, sealed=sealed, planned=planned, at=now)
 
@@ -195,17 +197,19 @@ def end_queued(
     job = get_job(db, job_id)
     if job is None or job.state is not JobState.QUEUED:
         return []
-    _end_job(db, job_id, verdict)
+    _end_jobs(db, [(job_id, verdict)])
     outgoing = build(job)
     if outgoing is None:
         return []
     return enqueue(db, [outgoing])
 
 
-def _end_job(db: sqlite3.Connection, job_id: str, verdict: Verdict) -> None:
-    db.execute(
-        "UPDATE jobs SET state = 'ended', outcome = ?, reason = ?, ended_at = ?, sealed = NULL WHERE id = ?",
-        (verdict.outcome, verdict.reason, verdict.at, job_id),
+def _end_jobs(db: sqlite3.Connection, verdicts: Sequence[tuple[str, Verdict]]) -> None:
+    execute_many(
+        db,
+        "UPDATE jobs SET state = 'ended', outcome = e.column2, reason = e.column3, ended_at = e.column4,"
+        " sealed = NULL FROM (VALUES {rows}) AS e WHERE jobs.id = e.column1",
+        [(job_id, verdict.outcome, verdict.reason, verdict.at) for job_id, verdict in verdicts],
     )
 
 
@@ -241,36 +245,50 @@ def request_cancel(db: sqlite3.Connection, job_id: str) -> JobRow | None:
 # ── calls ──
 
 
-def journal(db: sqlite3.Connection, call: str, entries: Sequence[Entry]) -> None:
-    db.executemany(
-        "INSERT OR IGNORE INTO journal (call_id, n, at, event) VALUES (?, ?, ?, ?)",
-        [(call, entry.n, entry.at, _encode(entry.event)) for entry in entries],
+def journal(db: sqlite3.Connection, lines: Sequence[tuple[str, Entry]]) -> None:
+    """Write (call id, entry) lines. A line that is there already stays as it is."""
+    execute_many(
+        db,
+        "INSERT OR IGNORE INTO journal (call_id, n, at, event) VALUES {rows}",
+        [(call, entry.n, entry.at, _encode(entry.event)) for call, entry in lines],
     )
 
 
-def record(
-    db: sqlite3.Connection,
-    job_id: str,
-    call: str,
-    entry: Entry,
-    outgoing: Sequence[Outgoing],
-    end: CallEnd | None,
-) -> list[Delivery]:
-    """One step of a call: its journal line, its notifications and, at its end, the CDR and the job's fate."""
-    journal(db, call, [entry])
-    if end is not None:
-        done = db.execute(
-            "UPDATE calls SET ended_at = ?, cdr = ? WHERE id = ? AND ended_at IS NULL",
-            (end.ended_at, end.cdr, call),
-        )
-        if done.rowcount == 0:  # ended already: the verdict stands, and is told once
-            return []
+def record_all(db: sqlite3.Connection, steps: Sequence[CallStep]) -> list[Delivery]:
+    """Steps of calls, in order: their journal lines, their notifications and, where a call has ended, its CDR
+    and its job's fate. An end that was recorded before changes nothing and is not told again."""
+    journal(db, [(step.call_id, step.entry) for step in steps])
+    ends: dict[str, CallEnd] = {}
+    for step in steps:
+        if step.end is not None:
+            ends.setdefault(step.call_id, step.end)
+    new = _end_calls(db, tuple(ends.values())) if ends else set()
+    told = [
+        step for step in steps if step.end is None or (step.call_id in new and step.end is ends[step.call_id])
+    ]
+    return enqueue(db, [out for step in told for out in step.outgoing])
+
+
+def _end_calls(db: sqlite3.Connection, ends: Sequence[CallEnd]) -> set[str]:
+    """End these calls and settle their jobs. The ids of those that had not ended before."""
+    ended = execute_many(
+        db,
+        "UPDATE calls SET ended_at = e.column2, cdr = e.column3 FROM (VALUES {rows}) AS e"
+        " WHERE calls.id = e.column1 AND calls.ended_at IS NULL RETURNING calls.id",
+        [(end.call_id, end.ended_at, end.cdr) for end in ends],
+    )
+    new = {row[0] for row in ended}
+    verdicts: list[tuple[str, Verdict]] = []
+    for end in ends:
+        if end.call_id not in new:
+            continue
         match end.then:
             case Requeue(at):
-                db.execute("UPDATE jobs SET state = 'queued', next_at = ? WHERE id = ?", (at, job_id))
+                db.execute("UPDATE jobs SET state = 'queued', next_at = ? WHERE id = ?", (at, end.job_id))
             case Verdict() as verdict:
-                _end_job(db, job_id, verdict)
-    return enqueue(db, outgoing)
+                verdicts.append((end.job_id, verdict))
+    _end_jobs(db, verdicts)
+    return new
 
 
 def open_calls(db: sqlite3.Connection) -> list[OpenCall]:

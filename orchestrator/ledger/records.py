@@ -145,6 +145,15 @@ class CallEnd(msgspec.Struct, frozen=True, kw_only=True):
     then: Requeue | Verdict
 
 
+class CallStep(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of a call: its journal line, what is told of it and, at the end, the end."""
+
+    call_id: str
+    entry: Entry
+    outgoing: tuple[Outgoing, ...]
+    end: CallEnd | None
+
+
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """A notification that was given up."""
 

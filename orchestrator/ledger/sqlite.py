@@ -10,15 +10,16 @@ import os
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Generic, TextIO, TypeVar
 
 import structlog
 
 from orchestrator.ledger import outbox, queries, views
 from orchestrator.ledger.errors import LedgerUnusable
-from orchestrator.ledger.groupcommit import GroupCommit
+from orchestrator.ledger.groupcommit import GroupCommit, Operation, Part
 from orchestrator.ledger.records import (
     CallEnd,
+    CallStep,
     Claimed,
     DeadLetter,
     Entry,
@@ -35,6 +36,9 @@ from orchestrator.ledger.schema import SchemaError, check, migrate
 from orchestrator.notify.delivery import Delivery
 
 _log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 BUSY_TIMEOUT = 5.0
 """Seconds that SQLite itself waits for another process's lock before it says so."""
@@ -112,12 +116,45 @@ class WorkerLock:
         self._file.close()
 
 
+class _Batch(Generic[T]):
+    """Members of one operation that is still being gathered, so that they become one statement."""
+
+    def __init__(
+        self,
+        commits: GroupCommit,
+        run: Callable[[sqlite3.Connection, Sequence[T]], R],
+        then: Callable[[R], None],
+    ) -> None:
+        self._commits = commits
+        self._run = run
+        self._then = then
+        self._members: list[T] = []
+        self._part: Part | None = None
+        self._group = -1
+
+    def add(self, member: T) -> None:
+        """Add to the open batch, or to a new one when there is none or its group has gone to be committed."""
+        if self._part is not None and self._group == self._commits.group:
+            self._members.append(member)
+            self._commits.weigh(self._part)
+            return
+        members = self._members = [member]
+        self._part = self._commits.post(lambda db: self._run(db, members), self._then)
+        self._group = self._commits.group
+
+    def close(self) -> None:
+        """Take no more: something else comes between."""
+        self._part = None
+
+
 class SqliteLedger:
     """Keeps the protocol `Ledger`. Made by `open`, which must run on the loop that will use it."""
 
     def __init__(self, commits: GroupCommit) -> None:
         self._commits = commits
         self._data_version = -1
+        self._steps: _Batch[CallStep] = _Batch(commits, queries.record_all, self._announce)
+        self._delivered: _Batch[int] = _Batch(commits, outbox.delivered, lambda nothing: None)
         self.on_deliveries: Callable[[Sequence[Delivery]], None] = lambda deliveries: None
 
     @classmethod
@@ -144,6 +181,19 @@ class SqliteLedger:
     async def close(self) -> None:
         await self._commits.close()
 
+    async def _call(self, operation: Operation[T]) -> T:
+        self._close_batches()
+        return await self._commits.call(operation)
+
+    def _post(self, operation: Operation[None]) -> None:
+        self._close_batches()
+        self._commits.post(operation)
+
+    def _close_batches(self) -> None:
+        """Whatever comes next must see all that came before it."""
+        self._steps.close()
+        self._delivered.close()
+
     def _announce(self, deliveries: Sequence[Delivery]) -> None:
         if deliveries:
             self.on_deliveries(deliveries)
@@ -151,94 +201,93 @@ class SqliteLedger:
     # Jobs.
 
     async def submit(self, jobs: Sequence[NewJob]) -> list[Submitted]:
-        return await self._commits.call(lambda db: [queries.submit(db, job) for job in jobs])
+        return await self._call(lambda db: [queries.submit(db, job) for job in jobs])
 
     async def claim(
         self, pbx: str, caller_ids: Sequence[str], now: float, limit: int, only: str | None = None
     ) -> Claimed:
-        return await self._commits.call(lambda db: queries.claim(db, pbx, caller_ids, now, limit, only))
+        return await self._call(lambda db: queries.claim(db, pbx, caller_ids, now, limit, only))
 
     async def end_queued(
         self, job_id: str, verdict: Verdict, build: Callable[[JobRow], Outgoing | None]
     ) -> None:
-        self._announce(await self._commits.call(lambda db: queries.end_queued(db, job_id, verdict, build)))
+        self._announce(await self._call(lambda db: queries.end_queued(db, job_id, verdict, build)))
 
     async def overdue(self, now: float, limit: int) -> list[JobRow]:
-        return await self._commits.call(lambda db: queries.overdue(db, now, limit))
+        return await self._call(lambda db: queries.overdue(db, now, limit))
 
     async def next_expiry(self) -> float | None:
-        return await self._commits.call(queries.next_expiry)
+        return await self._call(queries.next_expiry)
 
     async def cancelled_active(self) -> list[str]:
-        return await self._commits.call(queries.cancelled_active)
+        return await self._call(queries.cancelled_active)
 
     async def request_cancel(self, job_id: str) -> JobRow | None:
-        return await self._commits.call(lambda db: queries.request_cancel(db, job_id))
+        return await self._call(lambda db: queries.request_cancel(db, job_id))
 
     # Calls.
 
     def record(
         self, job_id: str, call_id: str, entry: Entry, outgoing: Sequence[Outgoing], end: CallEnd | None
     ) -> None:
-        self._commits.post(
-            lambda db: queries.record(db, job_id, call_id, entry, outgoing, end), self._announce
-        )
+        self._steps.add(CallStep(call_id=call_id, entry=entry, outgoing=tuple(outgoing), end=end))
 
     def undial(self, job_id: str, call_id: str, at: float) -> None:
-        self._commits.post(lambda db: queries.undial(db, job_id, call_id, at))
+        self._post(lambda db: queries.undial(db, job_id, call_id, at))
 
     async def open_calls(self) -> list[OpenCall]:
-        return await self._commits.call(queries.open_calls)
+        return await self._call(queries.open_calls)
 
     # Outbox.
 
     async def due(self, now: float, limit: int, skip: Collection[str]) -> list[Delivery]:
-        return await self._commits.call(lambda db: outbox.due(db, now, limit, skip))
+        return await self._call(lambda db: outbox.due(db, now, limit, skip))
 
     async def next_due(self, skip: Collection[str]) -> float | None:
-        return await self._commits.call(lambda db: outbox.next_due(db, skip))
+        return await self._call(lambda db: outbox.next_due(db, skip))
 
     def delivered(self, ids: Sequence[int]) -> None:
-        self._commits.post(lambda db: outbox.delivered(db, ids))
+        for id_ in ids:
+            self._delivered.add(id_)
 
     def retry(self, id: int, attempts: int, next_at: float, error: str) -> None:
-        self._commits.post(lambda db: outbox.retry(db, id, attempts, next_at, error))
+        self._post(lambda db: outbox.retry(db, id, attempts, next_at, error))
 
     def dead(self, id: int, attempts: int, error: str) -> None:
-        self._commits.post(lambda db: outbox.dead(db, id, attempts, error))
+        self._post(lambda db: outbox.dead(db, id, attempts, error))
 
     def stop_lane(self, lane: str, error: str) -> None:
-        self._commits.post(lambda db: outbox.stop_lane(db, lane, error))
+        self._post(lambda db: outbox.stop_lane(db, lane, error))
 
     async def batch_cdrs(self, limit: int, build: Callable[[list[bytes]], Outgoing]) -> int:
-        deliveries, count = await self._commits.call(lambda db: outbox.batch_cdrs(db, limit, build))
+        deliveries, count = await self._call(lambda db: outbox.batch_cdrs(db, limit, build))
         self._announce(deliveries)
         return count
 
     async def dead_letters(self, limit: int) -> list[DeadLetter]:
-        return await self._commits.call(lambda db: outbox.dead_letters(db, limit))
+        return await self._call(lambda db: outbox.dead_letters(db, limit))
 
     async def replay_dead(self, job_ids: Collection[str], now: float) -> int:
-        return await self._commits.call(lambda db: outbox.replay_dead(db, job_ids, now))
+        return await self._call(lambda db: outbox.replay_dead(db, job_ids, now))
 
     # People, and upkeep.
 
     async def changed(self) -> bool:
-        version = await self._commits.call(_data_version)
+        version = await self._call(_data_version)
         changed, self._data_version = version != self._data_version, version
         return changed
 
     async def follow(self, job_id: str) -> Followed | None:
-        return await self._commits.call(lambda db: views.follow(db, job_id))
+        return await self._call(lambda db: views.follow(db, job_id))
 
     async def summary(self, job_id: str) -> Summary | None:
-        return await self._commits.call(lambda db: views.summary(db, job_id))
+        return await self._call(lambda db: views.summary(db, job_id))
 
     async def counts(self) -> dict[str, int]:
-        return await self._commits.call(views.counts)
+        return await self._call(views.counts)
 
     async def forget(self, before: float, limit: int) -> int:
-        return await self._commits.call(lambda db: views.forget(db, before, limit))
+        return await self._call(lambda db: views.forget(db, before, limit))
 
 
 def _data_version(db: sqlite3.Connection) -> int:

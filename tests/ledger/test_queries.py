@@ -11,6 +11,7 @@ from orchestrator.call import events as ev
 from orchestrator.ledger import outbox, queries, views
 from orchestrator.ledger.records import (
     CallEnd,
+    CallStep,
     Claim,
     Entry,
     JobRow,
@@ -49,7 +50,8 @@ def ending(of: Claim, then: Requeue | Verdict = COMPLETED, at: float = NOW + 5) 
 
 def record(db: sqlite3.Connection, of: Claim, n: int, *outgoing: Outgoing, end: CallEnd | None = None) -> int:
     entry = Entry(n, NOW + n, ev.Ended(16) if end else ev.Accepted())
-    return len(queries.record(db, of.job.id, of.call_id, entry, outgoing, end))
+    step = CallStep(call_id=of.call_id, entry=entry, outgoing=outgoing, end=end)
+    return len(queries.record_all(db, [step]))
 
 
 def job(db: sqlite3.Connection, id: str = "job-1") -> JobRow:
