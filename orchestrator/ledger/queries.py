@@ -114,7 +114,8 @@ def claim(
     Each intent to dial is in the journal when this commits. `only` restricts it to one job.
     """
     rows = _due(db, caller_ids, now, limit) if only is None else _due_one(db, caller_ids, now, only)
-    claims = [_claim(db, row, pbx, caller_ids, now) for row in rows[:limit]]
+    claims = [_claim(row, pbx, caller_ids, now) for row in rows[:limit]]
+    _take(db, claims, pbx)
     next_at = db.execute("SELECT min(next_at) FROM jobs WHERE state = 'queued'").fetchone()[0]
     return Claimed(tuple(claims), next_at)
 
@@ -154,9 +155,7 @@ def _due_one(db: sqlite3.Connection, caller_ids: Sequence[str], now: float, only
     return db.execute(query, (now, now, only, *caller_ids)).fetchall()
 
 
-def _claim(
-    db: sqlite3.Connection, row: Sequence[object], pbx: str, caller_ids: Sequence[str], now: float
-) -> Claim:
+def _claim(row: Row, pbx: str, caller_ids: Sequence[str], now: float) -> Claim:
     *columns, sealed, caller_id = row
     job = job_row(columns)
     attempt = job.attempts + 1
@@ -170,14 +169,29 @@ def _claim(
         max_duration=plan.max_duration,
         caller_id=str(caller_id) if caller_id else (caller_ids[0] if caller_ids else None),
     )
-    call = call_id(job.id, attempt)
-    db.execute("UPDATE jobs SET state = 'active', attempts = ? WHERE id = ?", (attempt, job.id))
-    db.execute(
-        "INSERT INTO calls (id, job_id, attempt, pbx) VALUES (?, ?, ?, ?)", (call, job.id, attempt, pbx)
-    )
-    journal(db, [(call, Entry(1, now, planned))])
     assert isinstance(sealed, bytes)  # noqa: S101 - a queued job is always sealed
-    return Claim(job=job, call_id=call, attempt=attempt, sealed=sealed, planned=planned, at=now)
+    return Claim(
+        job=job,
+        call_id=call_id(job.id, attempt),
+        attempt=attempt,
+        sealed=sealed,
+        planned=planned,
+        at=now,
+    )
+
+
+def _take(db: sqlite3.Connection, claims: Sequence[Claim], pbx: str) -> None:
+    execute_many(
+        db,
+        "UPDATE jobs SET state = 'active', attempts = attempts + 1 WHERE id IN (VALUES {rows})",
+        [(claim.job.id,) for claim in claims],
+    )
+    execute_many(
+        db,
+        "INSERT INTO calls (id, job_id, attempt, pbx) VALUES {rows}",
+        [(claim.call_id, claim.job.id, claim.attempt, pbx) for claim in claims],
+    )
+    journal(db, [(claim.call_id, Entry(1, claim.at, claim.planned)) for claim in claims])
 
 
 def undial(db: sqlite3.Connection, job_id: str, call: str, at: float) -> None:

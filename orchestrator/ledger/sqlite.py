@@ -54,8 +54,9 @@ def connect(path: Path) -> sqlite3.Connection:
     Raises `LedgerUnusable`.
     """
     try:
-        # Codes are sealed, but numbers are not: nobody else's business.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        if path.name != ":memory:":
+            # Codes are sealed, but numbers are not: nobody else's business.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         db = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as error:
         raise LedgerUnusable(
