@@ -6,6 +6,7 @@ The worker is a process of its own (`orchestrator run`), measured from outside.
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -40,7 +41,10 @@ class Run(msgspec.Struct, frozen=True):
     notifications: int
     seconds: float
     cpu_ms_per_call: float
-    stasis_to_play_ms: list[float]
+    stasis_to_play_ms: dict[float, int]
+    """How many calls' first play was written within so many ms of the reading of their StasisStart."""
+    play_accepted_ms: list[float]
+    """From the reading of StasisStart until Asterisk had answered the play request."""
     event_to_webhook_ms: list[float]
     peak_rss_mb: float
 
@@ -64,6 +68,7 @@ def run(lab: LabInfo, calls: int, concurrent: int, folder: Path, profile: bool =
         before, _ = _usage(worker.pid)
         asyncio.run(_submit_and_wait(config, calls, worker))
         after, rss = _usage(worker.pid)
+        reactions = _reactions(listen)
         worker.send_signal(signal.SIGTERM)
         worker.wait(60)
     finally:
@@ -72,7 +77,7 @@ def run(lab: LabInfo, calls: int, concurrent: int, folder: Path, profile: bool =
                 process.kill()
         receiver.terminate()
         receiver.wait(10)
-    return _measure(config, got, after - before, rss, calls)
+    return _measure(config, got, after - before, rss, calls, reactions)
 
 
 def _configure(lab: LabInfo, concurrent: int, folder: Path, port: int, listen: str) -> Path:
@@ -105,6 +110,14 @@ templates = "templates"
 """
     )
     return path
+
+
+def _reactions(listen: str) -> dict[float, int]:
+    """The worker's histogram of its own reaction: bucket (ms) to the calls within it."""
+    with urllib.request.urlopen(f"http://{listen}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+    found = re.findall(r'reaction_seconds_bucket\{le="([^"]+)",pbx="lab"\} ([0-9.]+)', text)
+    return {1000 * float(bound): int(float(count)) for bound, count in found}
 
 
 def _wait_ready(listen: str, worker: subprocess.Popen[bytes]) -> None:
@@ -157,7 +170,9 @@ async def _all_over(ledger: Ledger, worker: subprocess.Popen[bytes]) -> None:
     raise RuntimeError("the calls did not end within ten minutes")
 
 
-def _measure(config: Config, got: Path, cpu: float, rss: float, calls: int) -> Run:
+def _measure(
+    config: Config, got: Path, cpu: float, rss: float, calls: int, reactions: dict[float, int]
+) -> Run:
     db = connect(setup.ledger_path(config))
     completed = db.execute("SELECT count(*) FROM jobs WHERE outcome = 'completed'").fetchone()[0]
     undelivered = db.execute("SELECT count(*) FROM outbox WHERE state <> 'delivered'").fetchone()[0]
@@ -183,7 +198,8 @@ def _measure(config: Config, got: Path, cpu: float, rss: float, calls: int) -> R
         notifications=len(lines),
         seconds=last - first,
         cpu_ms_per_call=1000 * cpu / calls,
-        stasis_to_play_ms=to_play,
+        stasis_to_play_ms=reactions,
+        play_accepted_ms=to_play,
         event_to_webhook_ms=to_webhook,
         peak_rss_mb=rss,
     )

@@ -29,6 +29,13 @@ class Meters:
         self.talk_seconds = Histogram(
             "orchestrator_talk_seconds", "From answer to end.", ["pbx"], buckets=_SECONDS, registry=r
         )
+        self.reaction_seconds = Histogram(
+            "orchestrator_reaction_seconds",
+            "From an answered call's hand-over to its first play request.",
+            ["pbx"],
+            buckets=(0.001, 0.002, 0.003, 0.004, 0.005, 0.006, 0.008, 0.01, 0.015, 0.02, 0.05, 0.1, 0.5, 1),
+            registry=r,
+        )
         self.events_dropped = Counter(
             "orchestrator_events_dropped_total", "Events beyond pbx.max_queued, settled anew.", registry=r
         )

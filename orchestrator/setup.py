@@ -2,6 +2,7 @@
 
 import ipaddress
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.clock import Clock
@@ -115,7 +116,13 @@ def ari_settings(pbx: PbxConfig, app: str | None = None) -> AriSettings:
         raise ConfigError(str(error)) from None
 
 
-def make_pbx(pbx: PbxConfig, sink: Sink, clock: Clock, app: str | None = None) -> Pbx:
+def make_pbx(
+    pbx: PbxConfig,
+    sink: Sink,
+    clock: Clock,
+    app: str | None = None,
+    reacted: Callable[[float], None] = lambda seconds: None,
+) -> Pbx:
     """The adapter of one node.
 
     Raises `ConfigError`.
@@ -125,4 +132,5 @@ def make_pbx(pbx: PbxConfig, sink: Sink, clock: Clock, app: str | None = None) -
         sink,
         clock=clock,
         random=random.SystemRandom(),
+        reacted=reacted,
     )

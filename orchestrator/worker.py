@@ -93,7 +93,8 @@ class Worker:
             dispatcher = NodeDispatcher(
                 pbx, ledger, self.live, seal, clock, may_dial=self._may_dial, end=self._end, only=only
             )
-            adapter = setup.make_pbx(pbx, self.live.sink, clock, app)
+            reacted = self.meters.reaction_seconds.labels(pbx.name).observe
+            adapter = setup.make_pbx(pbx, self.live.sink, clock, app, reacted)
             self._nodes[pbx.name] = Node(pbx.name, adapter, dispatcher)
             self.live.nodes[pbx.name] = adapter
 

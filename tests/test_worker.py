@@ -61,7 +61,9 @@ class House:
         library = load_library([folder / "sounds"])
         monkeypatch.setattr(setup, "load_prompts", lambda config: library)
 
-    def _make(self, pbx: Pbx, sink: Sink, clock: object, app: str | None = None) -> FakePbx:
+    def _make(
+        self, pbx: Pbx, sink: Sink, clock: object, app: str | None = None, reacted: object = None
+    ) -> FakePbx:
         def heard(signal: Any) -> None:
             sink(signal)
             self.bell.ring()

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import aiohttp
 import structlog
 
-from orchestrator.call.events import Refused
+from orchestrator.call.events import Ended, Ready, Refused
 from orchestrator.pbx.ari import census, sounds, wire
 from orchestrator.pbx.ari.backoff import full_jitter, stay_away
 from orchestrator.pbx.ari.connection import Connection, Replaced
@@ -33,15 +33,27 @@ _NOT_FOUND_PATIENCE = 3
 
 
 class AriPbx:
-    """One Asterisk node. `clock` gives seconds since the epoch, `random` the jitter of reconnecting."""
+    """One Asterisk node. `clock` gives seconds since the epoch, `random` the jitter of reconnecting.
+
+    `reacted` is told how long each answered call waited for its first play: from the moment when its
+    StasisStart was read until the play request was written.
+    """
 
     def __init__(
-        self, settings: AriSettings, sink: Sink, *, clock: Callable[[], float], random: Random
+        self,
+        settings: AriSettings,
+        sink: Sink,
+        *,
+        clock: Callable[[], float],
+        random: Random,
+        reacted: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self._settings = settings
         self._sink = sink
         self._clock = clock
         self._random = random
+        self._reacted = reacted
+        self._ready_at: dict[str, float] = {}
         self._table = RequestTable(settings)
         self._http: aiohttp.ClientSession | None = None
         self._connection: Connection | None = None
@@ -126,10 +138,11 @@ class AriPbx:
         try:
             events = await open_events(http, self._settings)
             try:
-                connection = Connection(self._settings, http, events, self._table, self._tell)
+                connection = Connection(self._settings, http, events, self._table, self._tell, self._left)
                 await connection.run(lambda transport: self._up(connection, transport))
             finally:
                 self._connection = None
+                self._ready_at.clear()
                 self._tell_all(self._table.lose_all("the connection was lost").told)
                 await events.close()
         except PbxError as fault:
@@ -180,4 +193,16 @@ class AriPbx:
             self._tell(each)
 
     def _tell(self, told: Told) -> None:
-        self._sink(Signal(self.name, told[0], told[1], self._clock()))
+        channel, event = told
+        now = self._clock()
+        if isinstance(event, Ready):
+            self._ready_at[channel] = now
+        elif isinstance(event, Ended):
+            self._ready_at.pop(channel, None)
+        self._sink(Signal(self.name, channel, event, now))
+
+    def _left(self, number: int) -> None:
+        """A request was written."""
+        ready_at = self._ready_at.pop(self._table.plays_to(number), None)
+        if ready_at is not None:
+            self._reacted(self._clock() - ready_at)

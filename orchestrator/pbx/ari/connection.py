@@ -40,12 +40,14 @@ class Connection:
         events: EventStream,
         table: RequestTable,
         tell: Callable[[Told], None],
+        left: Callable[[int], None],
     ) -> None:
         self._settings = settings
         self._http = http
         self._events = events
         self._table = table
         self._tell = tell
+        self._left = left
         self._now = asyncio.get_running_loop().time
         # Bounded by the table: nothing is queued that is not entered there.
         self._out: asyncio.Queue[Outgoing] = asyncio.Queue()
@@ -147,6 +149,7 @@ class Connection:
             if self._table.leave(outgoing.id):
                 call = outgoing.call
                 await self._write(wire.encode_request(str(outgoing.id), call.method, call.path, call.body))
+                self._left(outgoing.id)
 
     async def _write(self, frame: bytes, kind: aiohttp.WSMsgType = _TEXT) -> None:
         try:
@@ -160,6 +163,7 @@ class Connection:
             outgoing = await self._out.get()
             if not self._table.leave(outgoing.id):
                 continue
+            self._left(outgoing.id)
             try:
                 answer = await exchange(self._http, self._settings, outgoing.call)
             except NotSent:

@@ -72,6 +72,11 @@ class RequestTable:
         pending.sent = True
         return True
 
+    def plays_to(self, number: int) -> str:
+        """The channel that a play request is for; empty for any other request."""
+        pending = self._pending.get(number)
+        return pending.channel if pending is not None and pending.kind == "play" else ""
+
     def answer(self, number: int, answer: Answer, now: float) -> Outcome:
         """An answer came. One that nobody awaits (late, or twice) changes nothing."""
         pending = self._pending.get(number)
