@@ -13,7 +13,7 @@ import msgspec
 from orchestrator.call import events as ev
 from orchestrator.call.commands import Ask, Hangup, StopPlay
 from orchestrator.call.events import CallEvent
-from orchestrator.ledger.groupcommit import GroupCommit, Part
+from orchestrator.ledger.groupcommit import GroupCommit
 from orchestrator.ledger.records import NewJob, Script
 from orchestrator.ledger.sqlite import SqliteLedger, connect
 from orchestrator.pbx.port import Dial, Link, PlaySounds, Request, Signal, Sink, SoundCheck
@@ -83,16 +83,27 @@ class InlineCommits(GroupCommit):
         self.commits = 0
 
     async def open(self) -> None:
-        self.db = self._connect()
+        self.db = self._db = self._connect()
+        self._tidied = self._db.total_changes
 
-    def _hand_over(self, group: list[Part]) -> None:
-        self._commit(self.db, group)
+    def _on_thread(self, work: Callable[[], object], then: Callable[[Exception | None], None]) -> None:
+        work()
         self.commits += 1
-        self._loop.call_soon(self._deliver, group)
+        self._at_work = done = self._loop.create_future()
+
+        def finished() -> None:
+            self._at_work = None
+            done.set_result(None)
+            then(None)
+
+        self._loop.call_soon(finished)
 
     async def close(self) -> None:
-        self._flush()
         self._closed = True
+        await self._settled()
+        if self._gathered:
+            self._flush()
+            await self._settled()
         self.db.close()
         if not self.broken.done():
             self.broken.cancel()

@@ -1,13 +1,17 @@
-"""One thread that owns the connection, and one transaction for all that came within a few milliseconds.
+"""One transaction for all that came within a few milliseconds, and one thread that waits for the disk.
 
 A function given to `post` or `call` is a part of a transaction: it is called with the connection, in the
-order given, on the thread, and perhaps again, when the transaction has to be made anew. Whoever needs
+order given, on the loop, and perhaps again, when the transaction has to be made anew. Whoever needs
 durability awaits `call`; it returns after the commit.
+
+SQLite's own work is microseconds in memory; the disk is what takes long. So the statements run on the loop,
+and only COMMIT, which waits for the disk without holding the interpreter, runs on the thread. Were the
+statements there too, loop and thread would fight for the interpreter's lock at each of them. While a commit
+is on its way, what comes is gathered and goes into the next one together.
 
 A full disk or a lock held by another process stops nothing but the commit: the whole group is rolled back
 and tried again until it goes through, so what was posted is never lost while the process lives. A function
-that fails for another reason is undone alone (savepoint) and its caller told. What came while a commit was
-on its way goes into the next one together.
+that fails for another reason is undone alone (savepoint) and its caller told.
 """
 
 import asyncio
@@ -15,7 +19,6 @@ import contextlib
 import queue
 import sqlite3
 import threading
-import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -28,6 +31,10 @@ Operation = Callable[[sqlite3.Connection], T]
 
 RETRY_EVERY: Final = 0.25
 """Seconds between two tries to commit while the disk is full or the database locked."""
+LOCKED_RETRY: Final = 0.005
+"""Seconds between two tries while another process writes, which takes it milliseconds."""
+LOCKED_PATIENCE: Final = 5.0
+"""Seconds of that before it counts as a fault."""
 TIDY_EVERY: Final = 5.0
 """Seconds between two calls of `tidy`, while there is something to tidy."""
 
@@ -67,7 +74,10 @@ class Part:
 
 
 class GroupCommit:
-    """Gathers operations over `interval` seconds and commits them together on a thread of its own."""
+    """Gathers operations over `interval` seconds and commits them together.
+
+    `connect` and `tidy` run on the thread. The connection must not wait for locks by itself.
+    """
 
     def __init__(
         self,
@@ -80,14 +90,19 @@ class GroupCommit:
         self._tidy = tidy
         self._loop = asyncio.get_running_loop()
         self._gathered: list[Part] = []
+        self._stuck: list[Part] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._groups: queue.SimpleQueue[list[Part] | None] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._at_work: asyncio.Future[None] | None = None
         self._waiting = 0
+        self._closed = False
+        self._locked_since: float | None = None
+        self._tidied_at = self._loop.time()
+        self._tidied = 0
+        self._thread: threading.Thread | None = None
+        self._db: sqlite3.Connection
         self.group = 0
         """The number of the group that is being gathered."""
-        self._closed = False
-        self._closing = threading.Event()
-        self._thread: threading.Thread | None = None
         self.fault: str | None = None
         """Why nothing can be committed now; None while all is well."""
         self.broken: asyncio.Future[None] = self._loop.create_future()
@@ -99,11 +114,18 @@ class GroupCommit:
         return self._waiting
 
     async def open(self) -> None:
-        """Open the connection on its thread. Raises whatever `connect` raises."""
-        opened: asyncio.Future[None] = self._loop.create_future()
-        self._thread = threading.Thread(target=self._run, args=(opened,), name="ledger", daemon=True)
+        """Open the connection. Raises whatever `connect` raises."""
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self._thread.start()
-        await opened
+        opened: asyncio.Future[sqlite3.Connection] = self._loop.create_future()
+        self._work.put(lambda: self._answer(opened, self._connect))
+        try:
+            self._db = await opened
+        except BaseException:
+            self._work.put(None)
+            self._thread = None
+            raise
+        self._tidied = self._db.total_changes
 
     def post(self, operation: Operation[T], then: Callable[[T], None] | None = None) -> Part:
         """Have `operation` committed with the next group; `then` gets its result, on the loop, afterwards."""
@@ -127,36 +149,133 @@ class GroupCommit:
         gets `LedgerClosed`."""
         if self._closed:
             return
-        self._flush()
         self._closed = True
-        self._closing.set()
-        self._groups.put(None)
+        self._set_timer(None)
+        await self._settled()
+        while (self._stuck or self._gathered) and self.fault is None:
+            if not self._flush():
+                await asyncio.sleep(LOCKED_RETRY)
+            await self._settled()
+        if self._stuck or self._gathered:  # one last try
+            self._flush()
+            await self._settled()
+        left = self._stuck + self._gathered
+        self._stuck, self._gathered = [], []
+        if left:
+            _log.error("ledger_gave_up", lost=len(left), error=self.fault)
+            self._give_up(left, self.fault or "it is locked by another process")
         if self._thread is not None:
+            self._work.put(self._db.close)
+            self._work.put(None)
             await asyncio.to_thread(self._thread.join)
         if not self.broken.done():
             self.broken.cancel()
+
+    async def _settled(self) -> None:
+        if self._at_work is not None:
+            await asyncio.wait([self._at_work])
 
     def _add(self, part: Part) -> None:
         if self._closed:
             raise LedgerClosed("the ledger is closed; nothing was stored")
         self._gathered.append(part)
         self._waiting += 1
-        if self._timer is None:
-            self._timer = self._loop.call_later(self._interval, self._flush)
+        if self._timer is None and self._at_work is None:
+            self._set_timer(self._interval)
 
-    def _flush(self) -> None:
+    def _set_timer(self, seconds: float | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-        if self._gathered:
-            group, self._gathered = self._gathered, []
-            self.group += 1
-            self._hand_over(group)
+        self._timer = None if seconds is None else self._loop.call_later(seconds, self._flush)
 
-    def _hand_over(self, group: list[Part]) -> None:
-        self._groups.put(group)
+    # One group: its statements here, its commit on the thread.
 
-    # On the loop, after a commit.
+    def _flush(self) -> bool:
+        """Begin to commit all that waits. False when it cannot be done now and is to be tried again."""
+        self._set_timer(None)
+        group, self._stuck, self._gathered = self._stuck + self._gathered, [], []
+        self.group += 1
+        try:
+            self._execute(group)
+        except (sqlite3.Error, MemoryError) as error:
+            self._roll_back(group, error)
+            return False
+        self._on_thread(lambda: self._db.execute("COMMIT"), lambda error: self._committed(group, error))
+        return True
+
+    def _execute(self, group: list[Part]) -> None:
+        # Failures are rare and savepoints are not free: try without, and do it again with them if need be.
+        if not self._execute_all(group):
+            self._execute_each(group)
+
+    def _execute_all(self, group: list[Part]) -> bool:
+        """False, with nothing done, when one of the group fails."""
+        self._db.execute("BEGIN IMMEDIATE")
+        for part in group:
+            part.error = None
+            try:
+                part.result = part.operation(self._db)
+            except Exception as error:
+                if is_passing(error):
+                    raise
+                self._db.execute("ROLLBACK")
+                return False
+        return True
+
+    def _execute_each(self, group: list[Part]) -> None:
+        """Each under a savepoint of its own: those that fail are undone and told."""
+        self._db.execute("BEGIN IMMEDIATE")
+        for part in group:
+            self._db.execute("SAVEPOINT part")
+            try:
+                part.result = part.operation(self._db)
+            except Exception as error:
+                if is_passing(error):
+                    raise
+                self._db.execute("ROLLBACK TO part")
+                part.error = error
+            self._db.execute("RELEASE part")
+
+    def _committed(self, group: list[Part], error: Exception | None) -> None:
+        if error is not None:
+            self._roll_back(group, error)
+            if not isinstance(error, sqlite3.Error | MemoryError):
+                self._break(error)
+            return
+        if self.fault is not None:
+            _log.info("ledger_goes_on")
+        self.fault = self._locked_since = None
+        self._deliver(group)
+        now = self._loop.time()
+        changes = self._db.total_changes
+        if now - self._tidied_at >= TIDY_EVERY and changes != self._tidied and not self._closed:
+            self._tidied_at, self._tidied = now, changes
+            self._on_thread(lambda: self._tidy(self._db), self._tidied_up)
+        elif self._gathered and self._timer is None and not self._closed:
+            self._set_timer(self._interval)
+
+    def _tidied_up(self, error: Exception | None) -> None:
+        if error is not None:
+            self._break(error)
+        if self._gathered and self._timer is None and not self._closed:
+            self._set_timer(0.0)
+
+    def _roll_back(self, group: list[Part], error: Exception) -> None:
+        with contextlib.suppress(sqlite3.Error):  # SQLite has rolled some back by itself
+            self._db.execute("ROLLBACK")
+        self._stuck = group
+        locked = _code(error) == sqlite3.SQLITE_BUSY
+        if locked and self._locked_since is None:
+            self._locked_since = self._loop.time()
+        patient = locked and self._loop.time() - (self._locked_since or 0.0) < LOCKED_PATIENCE
+        if not patient:
+            if self.fault is None:
+                _log.error("ledger_stuck", error=str(error), mend="free disk space, or end what locks it")
+            self.fault = str(error)
+        if not self._closed:
+            self._set_timer(LOCKED_RETRY if patient else RETRY_EVERY)
+
+    # After a commit.
 
     def _deliver(self, group: list[Part]) -> None:
         self._waiting -= sum(part.weight for part in group)
@@ -177,130 +296,65 @@ class GroupCommit:
                     self._break(error)
 
     def _give_up(self, group: list[Part], why: str) -> None:
-        error = LedgerClosed(f"the ledger was closed before this could be stored: {why}")
+        self._waiting -= sum(part.weight for part in group)
         for part in group:
-            part.error, part.then = error, None
-            if part.future is None:
-                self._waiting -= part.weight
-        self._deliver([part for part in group if part.future is not None])
+            if part.future is not None and not part.future.done():
+                part.future.set_exception(
+                    LedgerClosed(f"the ledger was closed before this could be stored: {why}")
+                )
 
     def _break(self, error: Exception) -> None:
         if not self.broken.done():
             self.broken.set_exception(error)
 
-    def _opened(self, opened: asyncio.Future[None], error: Exception | None) -> None:
-        if opened.done():
-            return
-        if error is None:
-            opened.set_result(None)
-        else:
-            opened.set_exception(error)
+    # The thread.
 
-    # On the thread.
+    def _on_thread(self, work: Callable[[], object], then: Callable[[Exception | None], None]) -> None:
+        """Do `work` on the thread; the connection is the thread's until `then` is called, on the loop."""
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._at_work = done
 
-    def _run(self, opened: asyncio.Future[None]) -> None:
+        def finished(error: Exception | None) -> None:
+            self._at_work = None
+            done.set_result(None)
+            then(error)
+
+        self._work.put(lambda: self._report(work, finished))
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            work()
+
+    def _report(self, work: Callable[[], object], finished: Callable[[Exception | None], None]) -> None:
+        failure: Exception | None = None
         try:
-            db = self._connect()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to whoever awaits `open`
-            self._loop.call_soon_threadsafe(self._opened, opened, error)
-            return
-        self._loop.call_soon_threadsafe(self._opened, opened, None)
-        with contextlib.closing(db):
-            try:
-                self._serve(db)
-            except Exception as error:  # noqa: BLE001 - this thread must not die in silence
-                self._tell(self._break, error)
-
-    def _serve(self, db: sqlite3.Connection) -> None:
-        last = False
-        tidied_at, seen = time.monotonic(), db.total_changes
-        while not last:
-            group, last = self._next()
-            if not group:
-                continue
-            why = self._commit_until_done(db, group)
-            if why is None:
-                self._tell(self._deliver, group)
-            else:
-                self._tell(self._give_up, group, why)
-            if time.monotonic() - tidied_at >= TIDY_EVERY and db.total_changes != seen and not last:
-                self._tidy(db)
-                tidied_at, seen = time.monotonic(), db.total_changes
-
-    def _next(self) -> tuple[list[Part], bool]:
-        """All that waits, as one group, and whether it is the last."""
-        group: list[Part] = []
-        gathered = self._groups.get()
-        while gathered is not None:
-            group += gathered
-            try:
-                gathered = self._groups.get_nowait()
-            except queue.Empty:
-                return group, False
-        return group, True
-
-    def _tell(self, what: Callable[..., None], *about: object) -> None:
+            work()
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever waits on the loop
+            failure = error
         # A loop that is gone has nobody left to tell.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(what, *about)
+            self._loop.call_soon_threadsafe(finished, failure)
 
-    def _commit_until_done(self, db: sqlite3.Connection, group: list[Part]) -> str | None:
-        """Commit, however often that takes. Why not, when the ledger was closed meanwhile."""
-        while True:
-            try:
-                self._commit(db, group)
-            except (sqlite3.Error, MemoryError) as error:
-                with contextlib.suppress(sqlite3.Error):  # SQLite has rolled some back by itself
-                    db.execute("ROLLBACK")
-                if self.fault is None:
-                    _log.error("ledger_stuck", error=str(error), mend="free disk space, or end what locks it")
-                self.fault = str(error)
-                if self._closing.wait(RETRY_EVERY):
-                    _log.error("ledger_gave_up", lost=len(group), error=str(error))
-                    return str(error)
+    def _answer(self, future: asyncio.Future[T], work: Callable[[], T]) -> None:
+        result: list[T] = []
+
+        def finished(error: Exception | None) -> None:
+            if future.done():
+                return
+            if error is not None:
+                future.set_exception(error)
             else:
-                if self.fault is not None:
-                    _log.info("ledger_goes_on")
-                self.fault = None
-                return None
+                future.set_result(result[0])
 
-    def _commit(self, db: sqlite3.Connection, group: list[Part]) -> None:
-        # Failures are rare and savepoints are not free: try without, and do it again with them if need be.
-        if not self._commit_all(db, group):
-            self._commit_each(db, group)
+        self._report(lambda: result.append(work()), finished)
 
-    def _commit_all(self, db: sqlite3.Connection, group: list[Part]) -> bool:
-        """Commit the group as it is. False, with nothing done, when one of it fails."""
-        db.execute("BEGIN IMMEDIATE")
-        for part in group:
-            part.error = None
-            try:
-                part.result = part.operation(db)
-            except Exception as error:
-                if is_passing(error):
-                    raise
-                db.execute("ROLLBACK")
-                return False
-        db.execute("COMMIT")
-        return True
 
-    def _commit_each(self, db: sqlite3.Connection, group: list[Part]) -> None:
-        """Commit the group, each under a savepoint of its own: those that fail are undone and told."""
-        db.execute("BEGIN IMMEDIATE")
-        for part in group:
-            db.execute("SAVEPOINT part")
-            try:
-                part.result = part.operation(db)
-            except Exception as error:
-                if is_passing(error):
-                    raise
-                db.execute("ROLLBACK TO part")
-                part.error = error
-            db.execute("RELEASE part")
-        db.execute("COMMIT")
+def _code(error: Exception) -> int | None:
+    """SQLite's primary result code."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
 
 
 def is_passing(error: Exception) -> bool:
     """Whether time or an operator mends it: a full disk, a lock, no memory."""
-    code: int | None = getattr(error, "sqlite_errorcode", None)
-    return isinstance(error, MemoryError) or (code is not None and (code & 0xFF) in _PASSING)
+    return isinstance(error, MemoryError) or _code(error) in _PASSING

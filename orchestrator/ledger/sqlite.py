@@ -41,7 +41,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 BUSY_TIMEOUT = 5.0
-"""Seconds that SQLite itself waits for another process's lock before it says so."""
+"""Seconds that opening waits for another process's lock. Later on nothing waits: it is tried again."""
 CACHE_KIB = 32 * 1024
 """Memory for pages. Calls and journals are found by random ids, so a small cache would read much anew."""
 CHECKPOINT_PAGES = 8000
@@ -71,6 +71,7 @@ def connect(path: Path) -> sqlite3.Connection:
         db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         migrate(db, str(path))
+        db.execute("PRAGMA busy_timeout = 0")
     except SchemaError as error:
         db.close()
         raise LedgerUnusable(str(error)) from None
@@ -82,13 +83,10 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def erase(db: sqlite3.Connection) -> None:
     """Take the sealed codes of ended jobs out of the write-ahead log too; later, when somebody is reading."""
-    db.execute("PRAGMA busy_timeout = 0")
     try:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.Error as error:
         _log.warning("ledger_not_tidied", error=str(error))
-    finally:
-        db.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT * 1000)}")
 
 
 class WorkerLock:

@@ -61,6 +61,7 @@ def put(x: object) -> Callable[[sqlite3.Connection], object]:
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setattr(groupcommit, "RETRY_EVERY", 0.01)
+    monkeypatch.setattr(groupcommit, "LOCKED_PATIENCE", 0.02)
     return Bench(tmp_path / "t.db")
 
 
@@ -84,19 +85,25 @@ async def test_what_comes_together_is_one_transaction_in_the_order_given(bench: 
 async def test_what_comes_during_a_commit_goes_into_the_next_one_together(bench: Bench) -> None:
     release = threading.Event()
 
-    def hold(db: sqlite3.Connection) -> None:
-        release.wait(10)
+    def hook(db: sqlite3.Connection) -> None:
+        def trace(statement: str) -> None:
+            bench.statements.append(statement)
+            if statement == "COMMIT":
+                release.wait(10)
 
+        db.set_trace_callback(trace)
+
+    bench.hook = hook
     async with bench.open(interval=0.0) as commits:
-        commits.post(hold)
-        await asyncio.sleep(0.01)
+        commits.post(put("first"))
+        await until(lambda: bench.commits == 1)
         for n in range(50):
             commits.post(put(n))
             await asyncio.sleep(0)  # a group each, as far as the loop is concerned
         release.set()
         await commits.call(put(50))
-        assert bench.commits <= 3
-        assert bench.stored() == list(range(51))
+        assert bench.commits == 2
+        assert bench.stored() == ["first", *range(51)]
 
 
 async def test_what_was_awaited_is_on_disk(bench: Bench) -> None:
@@ -204,18 +211,34 @@ async def test_closing_while_stuck_gives_up_at_once_and_tells_whoever_waits(benc
     assert bench.stored() == []
 
 
-async def test_a_thread_that_dies_breaks_the_ledger_instead_of_leaving_all_to_wait(bench: Bench) -> None:
-    commits = GroupCommit(bench.connect, 0.0, tidy=lambda db: None)
-
-    def explode(db: sqlite3.Connection, group: object) -> None:
+async def test_a_fault_of_ours_on_the_thread_breaks_the_ledger_loudly(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def explode(db: sqlite3.Connection) -> None:
         raise RuntimeError("a fault of ours")
 
-    commits._commit = explode  # type: ignore[method-assign]
+    monkeypatch.setattr(groupcommit, "TIDY_EVERY", 0.0)
+    commits = GroupCommit(bench.connect, 0.0, explode)
     await commits.open()
-    commits.post(put(1))
+    await commits.call(put(1))
     with pytest.raises(RuntimeError, match="a fault of ours"):
         await asyncio.wait_for(commits.broken, 5)
+    assert await commits.call(put(2)) == 2
     await commits.close()
+
+
+async def test_a_short_lock_of_another_process_is_no_fault(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groupcommit, "LOCKED_PATIENCE", 60.0)
+    async with bench.open(interval=0.0) as commits:
+        with contextlib.closing(sqlite3.connect(bench.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            task = asyncio.create_task(commits.call(put(1)))
+            await until(lambda: bench.statements.count("BEGIN IMMEDIATE") > 1)
+            assert commits.fault is None
+            other.execute("COMMIT")
+            assert await asyncio.wait_for(task, 5) == 1
 
 
 async def test_close_commits_what_was_handed_over_and_refuses_what_comes_later(bench: Bench) -> None:

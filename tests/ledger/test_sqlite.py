@@ -229,6 +229,6 @@ def test_a_reader_that_holds_on_does_not_hold_up_the_erasing(tmp_path: Path) -> 
                    " VALUES ('e', 'l', 1, 'u', 't', 'b', 0, 0)")  # fmt: skip
         sqlite.erase(db)
         reader.execute("COMMIT")
-        assert db.execute("PRAGMA busy_timeout").fetchone()[0] == sqlite.BUSY_TIMEOUT * 1000
+        assert db.execute("PRAGMA busy_timeout").fetchone()[0] == 0  # nothing on the loop waits for a lock
         sqlite.erase(db)
         assert (tmp_path / "l.db-wal").stat().st_size == 0
