@@ -32,6 +32,7 @@ def main() -> None:
     default_cache = Path(tempfile.gettempdir()) / "orchestrator-voices"
     parser.add_argument("--cache", type=Path, default=default_cache, help="default: %(default)s")
     parser.add_argument("--only", default="", metavar="PREFIX", help="render only such sounds: digits/")
+    parser.add_argument("--seed", type=int, default=1, help="which random codes `check` plays")
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
     chosen = options.languages or languages()
@@ -44,7 +45,7 @@ def main() -> None:
         from tools.voices.recognise import understood  # the recogniser is needed only here
 
         for language in chosen:
-            understood(SOUNDS, language, inputs.whisper_model(options.cache))
+            understood(SOUNDS, language, inputs.whisper_model(options.cache), options.seed)
 
 
 def render(script: Script, model: Kokoro, cache: Path, only: str = "") -> None:

@@ -40,7 +40,7 @@ def read_wav(path: Path) -> bytes:
         with path.open("rb") as raw, wave.open(raw) as file:
             found = (file.getframerate(), file.getnchannels(), file.getsampwidth())
             frames = file.getnframes()
-            pcm = file.readframes(frames)
+            pcm: bytes = file.readframes(frames)
     except OSError as error:
         raise WavMissingError(
             path, f"cannot be opened ({error.strerror})", "check the path and its permissions"

@@ -13,14 +13,14 @@ from tools.voices.kokoro import Samples
 
 CODES = 20
 _LINE_NOISE_DB = -60.0  # a telephone line is never digitally silent
-_EXAMPLES = {"en": "4, 9, 3, 8, 1, 7.", "zh": "四，九，三，八，一，七。"}  # shows how to write digits down
+_EXAMPLES = {"en": "4 9 3 8 1 7", "zh": "四九三八一七"}  # shows how to write digits down
 _ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _WORDS = {
     word: str(value) for words in (_ENGLISH, "零一二三四五六七八九") for value, word in enumerate(words)
 }
 
 
-def understood(sounds: Path, language: str, model_folder: Path, seed: int = 1) -> int:
+def understood(sounds: Path, language: str, model_folder: Path, seed: int) -> int:
     """Print and return how many of 20 codes, every other one with a repeated digit, come out exactly."""
     model = WhisperModel(str(model_folder), device="cpu", compute_type="int8", cpu_threads=1)
     exact = 0
@@ -28,6 +28,7 @@ def understood(sounds: Path, language: str, model_folder: Path, seed: int = 1) -
         segments, _ = model.transcribe(
             _played(sounds / language, code),
             language=language,
+            beam_size=1,  # wider beams like to leave out repeated digits
             temperature=0.0,
             initial_prompt=_EXAMPLES.get(language),
             condition_on_previous_text=False,
