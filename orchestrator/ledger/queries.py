@@ -196,8 +196,11 @@ def _take(db: sqlite3.Connection, claims: Sequence[Claim], pbx: str) -> None:
 
 def undial(db: sqlite3.Connection, job_id: str, call: str, at: float) -> None:
     """Give an attempt back whose originate never left: nobody was rung, so it leaves no trace."""
-    if db.execute("DELETE FROM calls WHERE id = ? AND ended_at IS NULL", (call,)).rowcount:
-        db.execute("DELETE FROM journal WHERE call_id = ?", (call,))
+    gone = db.execute(
+        "DELETE FROM calls WHERE id = ? AND ended_at IS NULL RETURNING number", (call,)
+    ).fetchall()
+    if gone:
+        db.execute("DELETE FROM journal WHERE call = ?", gone[0])
         db.execute(
             "UPDATE jobs SET state = 'queued', attempts = attempts - 1, next_at = ? WHERE id = ?",
             (at, job_id),
@@ -263,7 +266,9 @@ def journal(db: sqlite3.Connection, lines: Sequence[tuple[str, Entry]]) -> None:
     """Write (call id, entry) lines. A line that is there already stays as it is."""
     execute_many(
         db,
-        "INSERT OR IGNORE INTO journal (call_id, n, at, event) VALUES {rows}",
+        "INSERT OR IGNORE INTO journal (call, n, at, event)"
+        " SELECT calls.number, e.column2, e.column3, e.column4"
+        " FROM (VALUES {rows}) AS e JOIN calls ON calls.id = e.column1",
         [(call, entry.n, entry.at, _encode(entry.event)) for call, entry in lines],
     )
 
@@ -321,5 +326,8 @@ def open_calls(db: sqlite3.Connection) -> list[OpenCall]:
 
 
 def read_journal(db: sqlite3.Connection, call: str) -> tuple[Entry, ...]:
-    rows = db.execute("SELECT n, at, event FROM journal WHERE call_id = ? ORDER BY n", (call,))
+    rows = db.execute(
+        "SELECT n, at, event FROM journal WHERE call = (SELECT number FROM calls WHERE id = ?) ORDER BY n",
+        (call,),
+    )
     return tuple(Entry(n, at, _decode_event.decode(event)) for n, at, event in rows)

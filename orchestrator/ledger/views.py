@@ -66,7 +66,7 @@ def forget(db: sqlite3.Connection, before: float, limit: int) -> int:
         )
     ]
     for job_id in jobs:
-        db.execute("DELETE FROM journal WHERE call_id IN (SELECT id FROM calls WHERE job_id = ?)", (job_id,))
+        db.execute("DELETE FROM journal WHERE call IN (SELECT number FROM calls WHERE job_id = ?)", (job_id,))
         db.execute("DELETE FROM calls WHERE job_id = ?", (job_id,))
         db.execute("DELETE FROM outbox WHERE lane = ?", (job_id,))
         db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))

@@ -70,7 +70,9 @@ def test_what_was_submitted_and_claimed_survives_a_kill(tmp_path: Path) -> None:
         assert sorted(jobs.values()) == ["active", "queued"]
         ((call, job),) = db.execute("SELECT id, job_id FROM calls").fetchall()
         assert jobs[job] == "active"
-        ((n, event),) = db.execute("SELECT n, event FROM journal WHERE call_id = ?", (call,)).fetchall()
+        ((n, event),) = db.execute(
+            "SELECT n, event FROM journal JOIN calls ON number = call WHERE id = ?", (call,)
+        ).fetchall()
         assert n == 1
         assert b'"planned"' in event
 
