@@ -82,9 +82,15 @@ def render_silences() -> None:
         write_sound(SOUNDS / "silence" / str(milliseconds), bytes(16 * milliseconds))
 
 
+PACKET = 2 * 160
+"""Bytes of PCM in one RTP packet of 20 ms. A PBX plays whole packets: a sound that ends within one shifts or
+clips what is played after it, so every sound is filled up with silence."""
+
+
 def write_sound(path: Path, pcm: bytes) -> None:
     """One sound in the three forms that a PBX plays at 8 kHz without transcoding."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    pcm += bytes(-len(pcm) % PACKET)
     write_wav(path.with_suffix(".wav"), pcm)
     path.with_suffix(".ulaw").write_bytes(encode_ulaw(pcm))
     path.with_suffix(".alaw").write_bytes(encode_alaw(pcm))

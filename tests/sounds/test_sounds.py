@@ -61,6 +61,11 @@ def test_every_digit_and_every_letter_has_a_sound(language: str) -> None:
 
 
 @each_sound
+def test_a_sound_fills_whole_packets_so_that_what_is_played_after_it_is_not_shifted(sound: Path) -> None:
+    assert len(sound.with_suffix(".ulaw").read_bytes()) % 160 == 0
+
+
+@each_sound
 def test_the_three_formats_hold_the_same_audio(sound: Path) -> None:
     pcm = read_wav(sound.with_suffix(".wav"))
     ulaw, alaw = (sound.with_suffix(suffix).read_bytes() for suffix in (".ulaw", ".alaw"))
