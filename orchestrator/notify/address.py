@@ -100,7 +100,7 @@ def checked_sockets(allow: Sequence[Network]) -> Callable[[tuple[Any, ...]], soc
     return make
 
 
-_MEND = "if it is meant, the operator adds its network to notify.allow"
+_MEND = "if it is meant, the operator adds its network to notify.allow_networks"
 
 
 def _parse(host: str) -> _Address | None:

@@ -251,3 +251,7 @@ async def test_cookies_are_not_kept() -> None:
         world.commit(notifier, world.job(receiver.url()))
         await world.arrived(3)
         assert all("cookie" not in got.headers for got in receiver.got)
+
+
+def test_a_refused_address_names_the_key_that_would_allow_it() -> None:
+    assert "notify.allow_networks" in str(check_url("http://10.0.0.1/"))
