@@ -136,8 +136,8 @@ class Jobs(_Section, frozen=True, kw_only=True):
     min_code_digits: Annotated[int, Meta(ge=2, le=10)] = 4
 
 
-class Config(_Section, frozen=True, kw_only=True):
-    """The whole configuration."""
+class Keys(_Section, frozen=True, kw_only=True):
+    """All that a configuration may say."""
 
     worker: Worker = Worker()
     ledger: Ledger = Ledger()
@@ -146,6 +146,11 @@ class Config(_Section, frozen=True, kw_only=True):
     notify: Notify = Notify()
     prompts: Prompts = Prompts()
     jobs: Jobs = Jobs()
+
+
+class Config(Keys, frozen=True, kw_only=True):
+    """The whole configuration."""
+
     folder: Path = Path()
     """Where relative paths start: the folder of the file this was read from. Not a key."""
 
@@ -187,7 +192,7 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
     try:
         _override(data, environ)
-        config = replace(convert(data, Config, path=""), folder=path.parent)
+        config = Config(**msgspec.structs.asdict(convert(data, Keys, path="")), folder=path.parent)
         config = _with_secrets(config)
         _check(config)
     except Invalid as invalid:
@@ -200,7 +205,7 @@ def _override(data: dict[str, Any], environ: Mapping[str, str]) -> None:
     for variable in sorted(environ, key=_numbered):
         if variable.startswith(ENV_PREFIX):
             keys = [key.lower() for key in variable.removeprefix(ENV_PREFIX).split("__")]
-            _set(data, Config, keys, environ[variable], variable)
+            _set(data, Keys, keys, environ[variable], variable)
 
 
 def _numbered(variable: str) -> list[tuple[int, str]]:

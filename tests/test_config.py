@@ -114,12 +114,16 @@ def test_nodes_may_come_from_variables_alone_in_any_number(load: Load) -> None:
         ("WORKER__NAME__DEEPER", "x", "leads into a value"),
         ("PBX__0__MAX_CALLS", "many", "pbx[0].max_calls"),
         ("PBX__0__MAX_CPS", "nan", "pbx[0].max_cps"),
-        ("FOLDER", "/x", "folder"),
+        ("FOLDER", "/x", "folder: unknown field"),
         ("", "x", "unknown field"),
     ],
 )
 def test_a_variable_that_fits_nothing_is_an_error(load: Load, variable: str, value: str, told: str) -> None:
     assert told in refused(load, **{variable: value})
+
+
+def test_where_relative_paths_start_is_no_key(load: Load) -> None:
+    assert "folder: unknown field" in refused(load, 'folder = "/x"\n' + GOOD)
 
 
 def test_variables_of_other_programs_are_left_alone(tmp_path: Path) -> None:

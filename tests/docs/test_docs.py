@@ -15,7 +15,7 @@ import pytest
 from prometheus_client import Metric
 
 from orchestrator import config as configuration
-from orchestrator.config import Config, load_config
+from orchestrator.config import Config, Keys, load_config
 from orchestrator.meters import Meters
 from orchestrator.prompts import load_library, packaged_root, prepare
 from orchestrator.prompts.folders import LanguageFile
@@ -36,9 +36,7 @@ def struct_of(type_: Any) -> type[msgspec.Struct]:
     return next(struct_of(arg) for arg in get_args(type_) if arg is not types.NoneType)
 
 
-SECTIONS = {
-    field.name: struct_of(field.type) for field in msgspec.structs.fields(Config) if field.name != "folder"
-}
+SECTIONS = {field.name: struct_of(field.type) for field in msgspec.structs.fields(Keys)}
 
 
 def heading_of(name: str) -> str:
