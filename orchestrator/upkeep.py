@@ -17,6 +17,7 @@ from orchestrator.report import cdr_batch
 WATCH_EVERY: Final = 0.05
 """Seconds between two looks whether another process wrote to the ledger."""
 COUNT_EVERY: Final = 5.0
+GAUGE_EVERY: Final = 1.0
 FORGET_EVERY: Final = 600.0
 FORGET_AT_ONCE: Final = 500
 
@@ -53,22 +54,28 @@ async def send_cdrs(ledger: Ledger, clock: Clock, url: str, worker: str) -> None
         pass
 
 
-async def keep_counts(
-    ledger: Ledger, meters: Meters, live: LiveCalls, why_not_ready: Callable[[], str | None]
-) -> None:
-    """Keep the gauges true."""
+async def keep_counts(ledger: Ledger, meters: Meters) -> None:
+    """Keep the gauges true that only the ledger can tell. While it is stuck they stay as they were."""
     while True:
         counts = await ledger.counts()
         for state in ("queued", "active"):
             meters.jobs.labels(state).set(counts.get(f"jobs_{state}", 0))
         for state in ("pending", "dead"):
             meters.outbox.labels(state).set(counts.get(f"outbox_{state}", 0))
+        await asyncio.sleep(COUNT_EVERY)
+
+
+async def keep_gauges(
+    ledger: Ledger, meters: Meters, live: LiveCalls, why_not_ready: Callable[[], str | None]
+) -> None:
+    """Keep the other gauges true. Asks the ledger nothing: they matter most while it is stuck."""
+    while True:
         meters.ledger_waiting.set(ledger.waiting)
         meters.ready.set(why_not_ready() is None)
         for name, pbx in live.nodes.items():
             meters.live.labels(name).set(live.on_node(name))
             meters.connected.labels(name).set(pbx.connected)
-        await asyncio.sleep(COUNT_EVERY)
+        await asyncio.sleep(GAUGE_EVERY)
 
 
 async def keep_forgetting(ledger: Ledger, clock: Clock, keep_days: float) -> None:

@@ -31,7 +31,7 @@ from orchestrator.pbx.errors import PbxError
 from orchestrator.pbx.port import Link, Pbx
 from orchestrator.prompts import Library
 from orchestrator.report import trunk_of
-from orchestrator.upkeep import batch_cdrs, flush_cdrs, keep_counts, keep_forgetting, watch
+from orchestrator.upkeep import batch_cdrs, flush_cdrs, keep_counts, keep_forgetting, keep_gauges, watch
 
 LOOK: Final = 0.1
 """Seconds after which a lock that was taken is tried once more."""
@@ -141,7 +141,8 @@ class Worker:
                         self.sweeper.run(),
                         watch(self._ledger, self.wake),
                         keep_forgetting(self._ledger, self._clock, self._config.ledger.keep_days),
-                        keep_counts(self._ledger, self.meters, self.live, self.why_not_ready),
+                        keep_counts(self._ledger, self.meters),
+                        keep_gauges(self._ledger, self.meters, self.live, self.why_not_ready),
                         batch_cdrs(self._ledger, self._clock, self._config, self.notifier is not None),
                         *((self.notifier.run(),) if self.notifier else ()),
                         *(node.pbx.run() for node in self._nodes.values()),

@@ -57,6 +57,7 @@ class House:
         monkeypatch.setattr(setup, "make_pbx", self._make)
         monkeypatch.setattr(fakes, "now", self.clock)
         monkeypatch.setattr(upkeep, "WATCH_EVERY", 0.005)
+        monkeypatch.setattr(upkeep, "GAUGE_EVERY", 0.005)
         write_library(folder / "sounds")
         library = load_library([folder / "sounds"])
         monkeypatch.setattr(setup, "load_prompts", lambda config: library)
@@ -252,6 +253,27 @@ async def test_a_stuck_ledger_is_told_and_does_not_hold_up_the_stop(
         await house.until(lambda: "locked" in (worker.why_not_ready() or ""))
     other.execute("COMMIT")
     other.close()
+
+
+async def test_the_gauges_stay_true_while_the_ledger_is_stuck(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "COUNT_EVERY", 0.005)
+    monkeypatch.setattr("orchestrator.ledger.groupcommit.LOCKED_PATIENCE", 0.05)
+    house.drain_timeout = 0.1
+    async with house.working() as worker:
+
+        def gauge(name: str, **labels: str) -> float | None:
+            return worker.meters.registry.get_sample_value(f"orchestrator_{name}", labels)
+
+        await house.until(lambda: gauge("ready") == 1 and gauge("pbx_connected", pbx="ast1") == 1)
+        with contextlib.closing(sqlite3.connect(house.ledger, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await house.until(lambda: gauge("ready") == 0 and bool(gauge("ledger_waiting")))
+            house.pbx["ast1"].link(False, "gone")
+            await house.until(lambda: gauge("pbx_connected", pbx="ast1") == 0)
+            other.execute("COMMIT")
+        await house.until(lambda: gauge("ledger_waiting") == 0)
 
 
 async def test_one_job_alone_is_dialled_and_the_others_stay(house: House) -> None:
