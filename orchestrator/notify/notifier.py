@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Callable, Iterable
+from urllib.parse import urlsplit
 
 import structlog
 from aiohttp.abc import AbstractResolver
@@ -23,6 +24,7 @@ from msgspec.structs import replace
 from orchestrator.notify.client import Client
 from orchestrator.notify.delivery import Delivery, Meter, NoMeter, Outbox, Tally
 from orchestrator.notify.lanes import Lanes
+from orchestrator.notify.origins import Watch
 from orchestrator.notify.schedule import (
     Answered,
     Dead,
@@ -79,6 +81,7 @@ class Notifier:
             per_origin=settings.per_receiver,
             in_flight=settings.in_flight,
         )
+        self._watch = Watch()
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._kick = asyncio.Event()
@@ -249,7 +252,14 @@ class Notifier:
 
     def _judge(self, delivery: Delivery, response: Response, seconds: float) -> None:
         now = self._clock()
-        idle = self._lanes.land(delivery, answered=isinstance(response, Answered), slow=seconds > SLOW)
+        answered = isinstance(response, Answered)
+        idle = self._lanes.land(delivery, answered=answered, slow=seconds > SLOW)
+        match self._watch.heard(self._client.origin(delivery.url), answered=answered):
+            case "down":
+                reason = "" if isinstance(response, Answered) else response.reason
+                _log.warning("notify.receiver_down", receiver=_receiver(delivery.url), reason=reason)
+            case "up":
+                _log.info("notify.receiver_up", receiver=_receiver(delivery.url))
         age = now - delivery.created_at
         match decide(delivery.attempts, age, response, now, self._random):
             case Delivered():
@@ -285,3 +295,13 @@ class Notifier:
         else:
             self._lanes.leave(delivery.lane)
             self._ledger_due = min(self._ledger_due, retry.at)
+
+
+def _receiver(url: str) -> str:
+    """Host and port. The rest of a URL may be a secret of the receiver's."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return "unusable"
+    return f"{parts.hostname}:{port}"

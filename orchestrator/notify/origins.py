@@ -9,12 +9,34 @@ waiting by those that hang. Within each class origins take turns.
 """
 
 from collections import deque
+from typing import Literal
 
 from orchestrator.notify.delivery import Delivery
 
 START = 4
 DOWN_AFTER = 3
 """Consecutive tries without an answer after which an origin counts as down."""
+
+
+WATCHED = 10_000
+"""Receivers whose failures are remembered while nothing is in memory for them."""
+
+
+class Watch:
+    """Sees each receiver go down and come back, once each. Remembers those that failed, idle ones too."""
+
+    def __init__(self) -> None:
+        self._failures: dict[str, int] = {}
+
+    def heard(self, key: str, *, answered: bool) -> Literal["down", "up"] | None:
+        """What a try has changed."""
+        failures = self._failures.pop(key, 0)
+        if answered:
+            return "up" if failures >= DOWN_AFTER else None
+        self._failures[key] = failures + 1
+        if len(self._failures) > WATCHED:
+            del self._failures[next(iter(self._failures))]
+        return "down" if failures + 1 == DOWN_AFTER else None
 
 
 class Origin:

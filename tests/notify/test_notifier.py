@@ -8,8 +8,10 @@ from collections.abc import Collection
 from aiohttp import web
 from msgspec.structs import replace
 from standardwebhooks import Webhook
+from structlog.testing import capture_logs
 
 from orchestrator.notify.delivery import Delivery
+from orchestrator.notify.origins import Watch
 from tests.notify.world import SECRET, Got, World, accept, hang, status
 
 
@@ -269,3 +271,36 @@ async def test_an_idle_notifier_reads_the_ledger_only_now_and_then() -> None:
         await world.bell.until(lambda: world.outbox.sweeps == 6)
         assert asyncio.get_running_loop().time() - started > 0.25
         assert notifier.queued == 0
+
+
+async def test_a_receiver_that_goes_down_and_comes_back_is_logged_once_each_and_only_by_host() -> None:
+    world = World()
+    async with world.receiver().listening() as gone:
+        port = gone.port
+    url = f"http://127.0.0.1:{port}/token-in-path?key=token-in-query"
+    with capture_logs() as logs:
+        async with world.notifier() as notifier:
+            for n in range(6):  # one after the other, so that nothing is left to wait for the receiver
+                world.commit(notifier, world.job(url, f"job-{n}", events=1))
+                await world.bell.until(lambda n=n: len(world.outbox.errors) == n + 1)  # type: ignore[misc]
+            back = world.receiver()
+            back.port = port
+            async with back.listening():
+                for _ in range(20):
+                    await world.sweep_after(notifier, 3600)
+                await world.arrived(6)
+    told = [entry for entry in logs if entry["event"].startswith("notify.receiver_")]
+    assert [(entry["event"], entry["receiver"]) for entry in told] == [
+        ("notify.receiver_down", f"127.0.0.1:{port}"),
+        ("notify.receiver_up", f"127.0.0.1:{port}"),
+    ]
+    assert "token-in" not in str(logs)
+
+
+async def test_an_idle_receivers_failures_are_remembered_and_any_answer_ends_them() -> None:
+    watch = Watch()
+    heard = [watch.heard("a", answered=answered) for answered in (False, False, True, False, False, False)]
+    assert heard == [None, None, None, None, None, "down"]
+    assert watch.heard("b", answered=True) is None
+    assert watch.heard("a", answered=False) is None
+    assert watch.heard("a", answered=True) == "up"
