@@ -88,7 +88,7 @@ def is_allowed(address: _Address, allow: Sequence[Network] = ()) -> bool:
 
 
 def checked_sockets(allow: Sequence[Network]) -> Callable[[tuple[Any, ...]], socket.socket]:
-    """A socket factory for aiohttp's TCPConnector that raises AddressRefused for what is not allowed."""
+    """Makes the socket for one of getaddrinfo's answers, or raises AddressRefused for what is not allowed."""
 
     def make(addr_info: tuple[Any, ...]) -> socket.socket:
         family, kind, protocol, _, sockaddr = addr_info

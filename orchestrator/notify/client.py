@@ -2,129 +2,61 @@
 
 No redirects, no cookies, no proxy from the environment, no decompression, at most 4 KiB of answer. The
 operator's own URL has a connection pool and resolver threads of its own, without the address check.
+Connections are kept open between webhooks. Who calls sees to how many are in flight.
 """
 
 import asyncio
-import functools
-import socket
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from types import TracebackType
 from typing import Self
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from msgspec import Struct
-from yarl import URL
-
-from orchestrator import __version__
-from orchestrator.notify.address import checked_sockets
-from orchestrator.notify.errors import AddressRefused
-from orchestrator.notify.payload import CONTENT_TYPE
+from orchestrator.notify.connect import Connector, tls_context
+from orchestrator.notify.errors import AddressRefused, BadAnswer, ConnectionEnded, NameNotFound
+from orchestrator.notify.http11 import Connection
+from orchestrator.notify.names import Resolver, ThreadResolver
+from orchestrator.notify.request import Target, request, target
 from orchestrator.notify.schedule import Answered, Failed, Response
 from orchestrator.notify.settings import NotifySettings
 
-MAX_ANSWER = 4096
-_DNS_TTL = 10
-_KEEP_ALIVE = 30.0
+KEEP_ALIVE = 30.0
+"""Seconds that an idle connection is kept."""
 _RESOLVER_THREADS = 32
 # Sooner than this, a lost connection was one that the receiver closed while it lay idle.
 _STALE = 1.0
 
 
-class ThreadResolver(AbstractResolver):
-    """getaddrinfo on threads of our own: a receiver's slow name server holds up nobody else's look-ups."""
-
-    def __init__(self, threads: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="notify-dns")
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        look_up = functools.partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM)
-        found = await asyncio.get_running_loop().run_in_executor(self._pool, look_up)
-        return [
-            ResolveResult(
-                hostname=host,
-                host=str(sockaddr[0]),
-                port=port,
-                family=kind,
-                proto=protocol,
-                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-            )
-            for kind, _, protocol, _, sockaddr in found
-        ]
-
-    async def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-class Target(Struct, frozen=True):
-    """A webhook URL, parsed."""
-
-    url: URL
-    origin: str
-
-
-@lru_cache(maxsize=1024)
-def target(url: str) -> Target:
-    """Parse a webhook URL. Raises ValueError when it is none."""
-    parsed = URL(url)
-    return Target(parsed, str(parsed.origin()))
-
-
 class Client:
     """Sends webhooks. An async context manager; `resolver` replaces DNS for the checked addresses."""
 
-    def __init__(self, settings: NotifySettings, *, resolver: AbstractResolver | None = None) -> None:
+    def __init__(self, settings: NotifySettings, *, resolver: Resolver | None = None) -> None:
         self._settings = settings
         self._resolver = resolver
+        self._idle: dict[str, list[Connection]] = {}
+        self._kept = 0
 
     async def __aenter__(self) -> Self:
-        self._resolvers: list[AbstractResolver] = [ThreadResolver(2)]
-        if self._resolver is None:
-            self._resolvers.append(ThreadResolver(_RESOLVER_THREADS))
-        self._trusted = self._session(
-            aiohttp.TCPConnector(
-                limit=0,
-                resolver=self._resolvers[0],
-                ttl_dns_cache=_DNS_TTL,
-                keepalive_timeout=_KEEP_ALIVE,
-            )
-        )
-        self._checked = self._session(
-            aiohttp.TCPConnector(
-                limit=0,
-                resolver=self._resolver or self._resolvers[1],
-                ttl_dns_cache=_DNS_TTL,
-                keepalive_timeout=_KEEP_ALIVE,
-                socket_factory=checked_sockets(self._settings.allow),
-            )
-        )
+        self._loop = asyncio.get_running_loop()
+        self._threads = [ThreadResolver(2)]
+        tls = tls_context()
+        self._trusted = Connector(self._threads[0], None, tls)
+        resolver = self._resolver
+        if resolver is None:
+            resolver = ThreadResolver(_RESOLVER_THREADS)
+            self._threads.append(resolver)
+        self._checked = Connector(resolver, self._settings.allow, tls)
+        self._timer = self._loop.call_later(KEEP_ALIVE / 2, self._close_idle)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for session in (self._trusted, self._checked):
-            await session.close()
-        for resolver in self._resolvers:
-            await resolver.close()
-
-    def _session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": f"call-orchestrator/{__version__}", "Content-Type": CONTENT_TYPE},
-            skip_auto_headers=("Accept", "Accept-Encoding"),
-            timeout=aiohttp.ClientTimeout(
-                total=self._settings.timeout, connect=self._settings.connect_timeout
-            ),
-            auto_decompress=False,
-            trust_env=False,
-            read_bufsize=MAX_ANSWER,
-        )
+        self._timer.cancel()
+        self._idle.clear()
+        self._kept = 0
+        for connector in (self._trusted, self._checked):
+            await connector.close()
+        for threads in self._threads:
+            threads.close()
 
     def origin(self, url: str) -> str:
         """The receiver that `url` belongs to. The operator's own is never one with a job's."""
@@ -137,49 +69,82 @@ class Client:
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Response:
         """Send `body` once. Whatever goes wrong is an answer too."""
-        session = self._trusted if url == self._settings.url else self._checked
-        loop = asyncio.get_running_loop()
-        started = loop.time()
+        started = self._loop.time()
         try:
-            parsed = target(url).url
+            to = target(url)
+            message = request(to, headers, body)
+        except ValueError as error:
+            return Failed(f"cannot be sent: {error}")
+        try:
             try:
-                return await _exchange(session, parsed, body, headers)
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+                return await self._exchange(url, to, message, started)
+            except ConnectionEnded:
                 # A kept connection may have been closed just as we wrote. Receivers know a repeated
                 # webhook-id, so ask again at once, and once, rather than in 5 s.
-                if isinstance(error, aiohttp.ClientConnectorError) or loop.time() - started > _STALE:
+                if self._loop.time() - started > _STALE:
                     raise
-                return await _exchange(session, parsed, body, headers)
+                return await self._exchange(url, to, message, started, fresh=True)
         except TimeoutError:
-            return Failed(f"no answer within {loop.time() - started:.0f} s")
-        except aiohttp.ClientConnectorError as error:
-            return Failed(_connecting(error))
-        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
-            # ValueError: a URL that cannot be encoded. RuntimeError: uvloop raises it for some sockets.
-            return Failed(f"{type(error).__name__} while talking to the receiver")
+            return Failed(f"no answer within {self._loop.time() - started:.0f} s")
+        except (NameNotFound, BadAnswer, ConnectionEnded) as error:
+            return Failed(str(error))
+        except AddressRefused as error:
+            return Failed(str(error.strerror))
+        except (OSError, ValueError, RuntimeError) as error:
+            # ValueError: a host that TLS cannot name. RuntimeError: uvloop raises it for some sockets.
+            reason = error.strerror if isinstance(error, OSError) else None
+            return Failed(f"cannot connect to {to.host}:{to.port}: {reason or type(error).__name__}")
 
+    async def _exchange(
+        self, url: str, to: Target, message: bytes, started: float, *, fresh: bool = False
+    ) -> Answered:
+        settings = self._settings
+        trusted = url == settings.url
+        origin = f"trusted {url}" if trusted else to.origin
+        left = settings.timeout - (self._loop.time() - started)
+        connection = None if fresh else self._take(origin)
+        if connection is None:
+            connector = self._trusted if trusted else self._checked
+            connection = await connector.connect(to, min(settings.connect_timeout, left))
+            left = settings.timeout - (self._loop.time() - started)
+        answer = await connection.exchange(message, left)
+        if connection.usable:
+            self._keep(origin, connection)
+        return answer
 
-def _connecting(error: aiohttp.ClientConnectorError) -> str:
-    cause = error.os_error
-    if isinstance(cause, AddressRefused):
-        return str(cause.strerror)
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"the receiver's name {error.host} was not found"
-    return f"cannot connect to {error.host}:{error.port}: {cause.strerror or type(cause).__name__}"
+    # The idle connections. One of them that the receiver closes is found out when its turn comes.
 
+    def _take(self, origin: str) -> Connection | None:
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop()
+            self._kept -= 1
+            if connection.usable:
+                return connection
+        return None
 
-async def _exchange(
-    session: aiohttp.ClientSession, url: URL, body: bytes, headers: Mapping[str, str]
-) -> Answered:
-    async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
-        content = response.content
-        if not content.at_eof():
-            # Read a small answer so that the connection can serve again; leaving this block closes it
-            # under a long one. The status is known, so a fault in the rest changes nothing.
-            try:
-                left = MAX_ANSWER
-                while left > 0 and (chunk := await content.read(left)):
-                    left -= len(chunk)
-            except (aiohttp.ClientError, OSError):
-                response.close()
-        return Answered(response.status, response.headers.get("Retry-After"))
+    def _keep(self, origin: str, connection: Connection) -> None:
+        idle = self._idle.get(origin)
+        if idle is None:
+            idle = self._idle[origin] = []
+        if len(idle) >= self._settings.per_receiver or self._kept >= self._settings.in_flight:
+            connection.abort()
+            return
+        connection.idle_since = self._loop.time()
+        idle.append(connection)
+        self._kept += 1
+
+    def _close_idle(self) -> None:
+        """Close what has lain idle too long, and forget receivers that have nothing idle."""
+        self._timer = self._loop.call_later(KEEP_ALIVE / 2, self._close_idle)
+        oldest = self._loop.time() - KEEP_ALIVE / 2
+        for origin, idle in list(self._idle.items()):
+            kept = [one for one in idle if one.usable and one.idle_since > oldest]
+            for connection in idle:
+                if connection not in kept:
+                    connection.abort()
+            self._kept -= len(idle) - len(kept)
+            if kept:
+                self._idle[origin] = kept
+            else:
+                del self._idle[origin]

@@ -4,7 +4,10 @@ NotifyError
 ├── SettingsError    a setting is out of its range
 ├── SecretError      a webhook secret cannot be used; the message never shows it
 ├── AddressError     a URL cannot be a webhook address, whoever asks
-└── AddressRefused   the address that a name led to is not allowed (an OSError: raised while connecting)
+├── AddressRefused   the address that a name led to is not allowed (an OSError: raised while connecting)
+├── NameNotFound     a receiver's name led to no address
+├── ConnectionEnded  a receiver closed the connection instead of answering
+└── BadAnswer        what a receiver answered is not HTTP, or too much of it
 """
 
 import errno
@@ -31,3 +34,21 @@ class AddressRefused(NotifyError, OSError):
 
     def __init__(self, message: str) -> None:
         super().__init__(errno.EACCES, message)
+
+
+class NameNotFound(NotifyError):
+    """A receiver's name has no address, or its name server does not respond."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"the receiver's name {host} was not found")
+
+
+class ConnectionEnded(NotifyError):
+    """A receiver closed the connection before it answered."""
+
+    def __init__(self) -> None:
+        super().__init__("the receiver closed the connection without an answer")
+
+
+class BadAnswer(NotifyError):
+    """What a receiver answered cannot be read as HTTP/1.1, or its headers have no end."""

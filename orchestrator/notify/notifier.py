@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
 import structlog
-from aiohttp.abc import AbstractResolver
 from msgspec.structs import replace
 
 from orchestrator.notify.client import Client
 from orchestrator.notify.delivery import Delivery, Meter, NoMeter, Outbox, Tally
 from orchestrator.notify.lanes import Lanes
+from orchestrator.notify.names import Resolver
 from orchestrator.notify.origins import Watch
 from orchestrator.notify.schedule import (
     Answered,
@@ -66,7 +66,7 @@ class Notifier:
         random: Random,
         *,
         meter: Meter | None = None,
-        resolver: AbstractResolver | None = None,
+        resolver: Resolver | None = None,
     ) -> None:
         self._outbox = outbox
         self._settings = settings

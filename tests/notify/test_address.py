@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.notify import client
+from orchestrator.notify import names
 from orchestrator.notify.address import check_form, check_url, checked_sockets, is_allowed
 from orchestrator.notify.errors import AddressError, AddressRefused
 from tests.notify.world import Names, World, status
@@ -192,10 +192,10 @@ async def test_a_private_address_is_refused_when_the_connection_is_made(host: st
 async def test_a_name_that_leads_elsewhere_the_second_time_is_refused_then(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(client, "_DNS_TTL", 0)
+    monkeypatch.setattr(names, "TTL", 0.0)
     # 127.0.0.1 stands for a public address, 127.0.0.2 for one of the operator's own.
-    names = Names(rebind=[["127.0.0.1"], ["127.0.0.2"]])
-    world = World(allow=ONE, resolver=names)
+    resolver = Names(rebind=[["127.0.0.1"], ["127.0.0.2"]])
+    world = World(allow=ONE, resolver=resolver)
     async with world.receiver().listening("127.0.0.1", "127.0.0.2") as receiver, world.notifier() as notifier:
         receiver.answer = status(200, Connection="close")
         first, second = world.job(receiver.url(host="rebind.test"), events=2)
@@ -203,12 +203,11 @@ async def test_a_name_that_leads_elsewhere_the_second_time_is_refused_then(
         await world.bell.until(lambda: second.id in world.outbox.errors)
         assert "127.0.0.2 is not a public address" in world.outbox.errors[second.id]
         assert [got.id for got in receiver.got] == [first.event_id]
-        assert names.asked == ["rebind.test", "rebind.test"]
+        assert resolver.asked == ["rebind.test", "rebind.test"]
 
 
 async def test_of_a_names_addresses_only_the_public_ones_are_tried() -> None:
-    names = Names(mixed=[["127.0.0.2", "::1", "127.0.0.1"]])
-    world = World(allow=ONE, resolver=names)
+    world = World(allow=ONE, resolver=Names(mixed=[["127.0.0.2", "::1", "127.0.0.1"]]))
     async with world.receiver().listening() as receiver, world.notifier() as notifier:
         world.commit(notifier, world.job(receiver.url(host="mixed.test")))
         await world.arrived(3)

@@ -8,10 +8,10 @@ from ipaddress import ip_network
 from typing import NamedTuple
 
 from aiohttp import web
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from orchestrator.notify.delivery import Delivery, Tally
 from orchestrator.notify.memory import MemoryOutbox
+from orchestrator.notify.names import AddrInfo, Resolver
 from orchestrator.notify.notifier import Notifier
 from orchestrator.notify.payload import event_id
 from orchestrator.notify.settings import NotifySettings
@@ -161,41 +161,27 @@ class Receiver:
         return f"http://{host}:{self.port}{path}"
 
 
-class Names(AbstractResolver):
+class Names:
     """DNS by hand: each name's answers in turn (the last for ever); every other name is 127.0.0.1."""
 
     def __init__(self, **answers: list[list[str]]) -> None:
         self._answers = answers
         self.asked: list[str] = []
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
+    async def resolve(self, host: str, port: int) -> list[AddrInfo]:
         self.asked.append(host)
         turns = self._answers.get(host.split(".")[0], [["127.0.0.1"]])
         found = turns.pop(0) if len(turns) > 1 else turns[0]
         if not found:
             raise socket.gaierror(socket.EAI_NONAME, "no such name")
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for address in found
-        ]
-
-    async def close(self) -> None:
-        pass
+        family = {True: socket.AF_INET6, False: socket.AF_INET}
+        return [(family[":" in address], socket.SOCK_STREAM, 0, "", (address, port)) for address in found]
 
 
 class World:
     """What a test holds. `changes` are settings."""
 
-    def __init__(self, *, resolver: AbstractResolver | None = None, **changes: object) -> None:
+    def __init__(self, *, resolver: Resolver | None = None, **changes: object) -> None:
         self.bell = Bell()
         self.clock = Clock()
         self.outbox = RingingOutbox(self.bell)
