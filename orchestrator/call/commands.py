@@ -8,7 +8,7 @@ played is not in here: the machine never sees the code. The driver adds the soun
 import msgspec
 
 
-class Originate(msgspec.Struct, frozen=True, tag=True):
+class Originate(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Ring `number`. `ring_timeout` in seconds, counted by the PBX from now."""
 
     channel: str
@@ -17,7 +17,7 @@ class Originate(msgspec.Struct, frozen=True, tag=True):
     ring_timeout: float
 
 
-class Play(msgspec.Struct, frozen=True, tag=True):
+class Play(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Play the prompt for the `play`-th time (from 1) under the id `playback`."""
 
     channel: str
@@ -25,20 +25,20 @@ class Play(msgspec.Struct, frozen=True, tag=True):
     play: int
 
 
-class StopPlay(msgspec.Struct, frozen=True, tag=True):
+class StopPlay(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Stop the playback of this id. One already over is no error, and no event tells of it."""
 
     channel: str
     playback: str
 
 
-class Hangup(msgspec.Struct, frozen=True, tag=True):
+class Hangup(msgspec.Struct, frozen=True, gc=False, tag=True):
     """End the channel, whatever state it is in. A channel already gone is no error."""
 
     channel: str
 
 
-class Ask(msgspec.Struct, frozen=True, tag=True):
+class Ask(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Find out whether the channel lives; the answer comes as `Alive` or `Gone`."""
 
     channel: str

@@ -1,7 +1,8 @@
 """What a PBX can tell us, in words that belong to no PBX.
 
 Adapters translate their wire's events into these; the call machine knows nothing else. Every event is
-frozen, tagged for the journal, and carries no secret. The time at which it happened travels beside it.
+frozen, tagged for the journal, and carries no secret; none can be part of a cycle, hence `gc=False`. The time
+at which it happened travels beside it.
 """
 
 from typing import Literal
@@ -13,14 +14,14 @@ Stage = Literal["not_sent", "unconfirmed"]
 `unconfirmed`: it left and no answer came, so the PBX must be asked what it did."""
 
 
-class Event(msgspec.Struct, frozen=True, tag_field="e", omit_defaults=True):
+class Event(msgspec.Struct, frozen=True, gc=False, tag_field="e", omit_defaults=True):
     """Anything that can happen to a call."""
 
 
 # Our own side: what became of the requests we made.
 
 
-class Planned(Event, frozen=True, tag="planned"):
+class Planned(Event, frozen=True, gc=False, tag="planned"):
     """The intent to dial is durable. `pbx` is the node that will dial; `plays` how often the prompt plays.
 
     `play_seconds` is the longest play's length, rounded up so far that it tells nothing of the code.
@@ -35,24 +36,24 @@ class Planned(Event, frozen=True, tag="planned"):
     caller_id: str | None = None
 
 
-class Accepted(Event, frozen=True, tag="accepted"):
+class Accepted(Event, frozen=True, gc=False, tag="accepted"):
     """The PBX took the originate: a channel of our id exists or existed."""
 
 
-class Refused(Event, frozen=True, tag="refused"):
+class Refused(Event, frozen=True, gc=False, tag="refused"):
     """The PBX answered that it will not originate: no channel was made, nobody's phone rang."""
 
     status: int
     reason: str
 
 
-class OriginateLost(Event, frozen=True, tag="originate_lost"):
+class OriginateLost(Event, frozen=True, gc=False, tag="originate_lost"):
     """No answer to the originate. Only the PBX knows; see `stage`."""
 
     stage: Stage
 
 
-class PlayRefused(Event, frozen=True, tag="play_refused"):
+class PlayRefused(Event, frozen=True, gc=False, tag="play_refused"):
     """The PBX would not play (`status`, 0 when the request itself was lost)."""
 
     playback: str
@@ -60,7 +61,7 @@ class PlayRefused(Event, frozen=True, tag="play_refused"):
     reason: str
 
 
-class HangupRefused(Event, frozen=True, tag="hangup_refused"):
+class HangupRefused(Event, frozen=True, gc=False, tag="hangup_refused"):
     """The PBX did not take our hang-up. With `gone` the channel no longer existed."""
 
     gone: bool
@@ -70,46 +71,46 @@ class HangupRefused(Event, frozen=True, tag="hangup_refused"):
 # The PBX's side.
 
 
-class Ringing(Event, frozen=True, tag="ringing"):
+class Ringing(Event, frozen=True, gc=False, tag="ringing"):
     """The far end is being alerted (SIP 180), or sends sound before the answer (183, `early_media`)."""
 
     early_media: bool = False
 
 
-class Dialed(Event, frozen=True, tag="dialed"):
+class Dialed(Event, frozen=True, gc=False, tag="dialed"):
     """The PBX's own word for how its dial ended, e.g. `BUSY`. Evidence, not a verdict: the cause decides."""
 
     status: str
 
 
-class Answered(Event, frozen=True, tag="answered"):
+class Answered(Event, frozen=True, gc=False, tag="answered"):
     """The far end answered (SIP 200)."""
 
 
-class Ready(Event, frozen=True, tag="ready"):
+class Ready(Event, frozen=True, gc=False, tag="ready"):
     """The answered channel is ours to play to (Asterisk: StasisStart; FreeSWITCH: parked)."""
 
 
-class PlayStarted(Event, frozen=True, tag="play_started"):
+class PlayStarted(Event, frozen=True, gc=False, tag="play_started"):
     """The PBX has begun the playback of this id."""
 
     playback: str
 
 
-class PlayFinished(Event, frozen=True, tag="play_finished"):
+class PlayFinished(Event, frozen=True, gc=False, tag="play_finished"):
     """The playback of this id is over. With `ok` false the PBX says that it failed."""
 
     playback: str
     ok: bool = True
 
 
-class Digit(Event, frozen=True, tag="digit"):
+class Digit(Event, frozen=True, gc=False, tag="digit"):
     """The callee pressed a key (RFC 4733): one of 0-9 * # A-D."""
 
     digit: str
 
 
-class HangupRequested(Event, frozen=True, tag="hangup_requested"):
+class HangupRequested(Event, frozen=True, gc=False, tag="hangup_requested"):
     """Somebody asked to end the call; the channel still exists. `by_us`: from the PBX's own side, such as by
     our request; else the far end hung up."""
 
@@ -117,7 +118,7 @@ class HangupRequested(Event, frozen=True, tag="hangup_requested"):
     cause: int = 0
 
 
-class Ended(Event, frozen=True, tag="ended"):
+class Ended(Event, frozen=True, gc=False, tag="ended"):
     """The channel is gone. `cause` is ITU-T Q.850 (0 unknown); `sip_status` where the PBX tells it."""
 
     cause: int
@@ -127,7 +128,7 @@ class Ended(Event, frozen=True, tag="ended"):
 # What reconciliation finds when it asks the PBX which channels live.
 
 
-class Alive(Event, frozen=True, tag="alive"):
+class Alive(Event, frozen=True, gc=False, tag="alive"):
     """The channel lives. `up` when it is answered, `ready` when it is also ours to play to."""
 
     ringing: bool
@@ -135,18 +136,18 @@ class Alive(Event, frozen=True, tag="alive"):
     ready: bool
 
 
-class Gone(Event, frozen=True, tag="gone"):
+class Gone(Event, frozen=True, gc=False, tag="gone"):
     """The PBX has no such channel, and did not tell us how it ended."""
 
 
 # The worker's side.
 
 
-class CancelRequested(Event, frozen=True, tag="cancel_requested"):
+class CancelRequested(Event, frozen=True, gc=False, tag="cancel_requested"):
     """Somebody asked to end this job's call."""
 
 
-class TimerFired(Event, frozen=True, tag="timer"):
+class TimerFired(Event, frozen=True, gc=False, tag="timer"):
     """A timer that the machine asked for has run out."""
 
     timer: str

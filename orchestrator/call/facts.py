@@ -12,53 +12,53 @@ from orchestrator.call.outcome import Outcome
 HungUpBy = Literal["callee", "orchestrator", "network"]
 
 
-class Dialing(msgspec.Struct, frozen=True, tag="dialing"):
+class Dialing(msgspec.Struct, frozen=True, gc=False, tag="dialing"):
     """The PBX accepted the originate."""
 
     at: float
 
 
-class Rings(msgspec.Struct, frozen=True, tag="ringing"):
+class Rings(msgspec.Struct, frozen=True, gc=False, tag="ringing"):
     """The far end is alerted, or sends early media."""
 
     at: float
     early_media: bool
 
 
-class Answer(msgspec.Struct, frozen=True, tag="answered"):
+class Answer(msgspec.Struct, frozen=True, gc=False, tag="answered"):
     """Answered. `ring_seconds` from the first ringing, 0 when none was signalled."""
 
     at: float
     ring_seconds: float
 
 
-class PlayBegan(msgspec.Struct, frozen=True, tag="play_began"):
+class PlayBegan(msgspec.Struct, frozen=True, gc=False, tag="play_began"):
     """The prompt began to play for the `play`-th time."""
 
     at: float
     play: int
 
 
-class PlayDone(msgspec.Struct, frozen=True, tag="play_done"):
+class PlayDone(msgspec.Struct, frozen=True, gc=False, tag="play_done"):
     """The prompt was played whole for the `play`-th time."""
 
     at: float
     play: int
 
 
-class Pressed(msgspec.Struct, frozen=True, tag="pressed"):
+class Pressed(msgspec.Struct, frozen=True, gc=False, tag="pressed"):
     """The callee pressed a key while no digits were wanted. Which key is nobody's business."""
 
     at: float
 
 
-class Undialed(msgspec.Struct, frozen=True, tag="undialed"):
+class Undialed(msgspec.Struct, frozen=True, gc=False, tag="undialed"):
     """The originate never left us: nobody was rung, and the same attempt may be made again."""
 
     at: float
 
 
-class Over(msgspec.Struct, frozen=True, tag="over"):
+class Over(msgspec.Struct, frozen=True, gc=False, tag="over"):
     """The call is over. `certain` is false when we cannot know whether a phone rang: then nothing is dialled
     again, because a duplicate call is worse than a missed one."""
 

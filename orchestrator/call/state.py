@@ -44,7 +44,7 @@ ASK_TRIES: Final = 15
 """How often the PBX is asked, before the call is given up."""
 
 
-class Call(msgspec.Struct, frozen=True):
+class Call(msgspec.Struct, frozen=True, gc=False):
     """All that is known of one call. Times are seconds since the epoch."""
 
     id: str

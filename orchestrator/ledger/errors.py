@@ -2,6 +2,7 @@
 
 LedgerError
 ├── LedgerUnusable     the file cannot be opened, is no ledger, or another worker has it
+│   └── LedgerStuck    it is locked, or the disk is full: another time it can be used
 └── LedgerClosed       asked after it was closed
 """
 
@@ -12,6 +13,10 @@ class LedgerError(Exception):
 
 class LedgerUnusable(LedgerError):
     """Nothing can be stored there until somebody changes something."""
+
+
+class LedgerStuck(LedgerUnusable):
+    """Nothing can be stored there now; time or an operator mends it, and no setting is wrong."""
 
 
 class LedgerClosed(LedgerError):

@@ -64,7 +64,7 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: float | None
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
+class Claim(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A job taken for dialling: its intent to dial is durable."""
 
     job: JobRow
@@ -85,7 +85,7 @@ class Claimed(msgspec.Struct, frozen=True):
     next_at: float | None
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One line of a call's journal."""
 
     n: int
@@ -106,7 +106,7 @@ class OpenCall(msgspec.Struct, frozen=True, kw_only=True):
         return f"OpenCall(job={self.job.id!r}, call_id={self.call_id!r})"
 
 
-class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+class Outgoing(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A notification on its way into the outbox."""
 
     event_id: str
@@ -127,7 +127,7 @@ class Requeue(msgspec.Struct, frozen=True):
     at: float
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """After a call, or without one: the job is over."""
 
     outcome: str
@@ -135,7 +135,7 @@ class Verdict(msgspec.Struct, frozen=True):
     at: float
 
 
-class CallEnd(msgspec.Struct, frozen=True, kw_only=True):
+class CallEnd(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A call's end as one transaction: its CDR, and what becomes of its job."""
 
     job_id: str
@@ -145,7 +145,7 @@ class CallEnd(msgspec.Struct, frozen=True, kw_only=True):
     then: Requeue | Verdict
 
 
-class CallStep(msgspec.Struct, frozen=True, kw_only=True):
+class CallStep(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One step of a call: its journal line, what is told of it and, at the end, the end."""
 
     call_id: str

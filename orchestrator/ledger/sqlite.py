@@ -15,7 +15,7 @@ from typing import Generic, TextIO, TypeVar
 import structlog
 
 from orchestrator.ledger import outbox, queries, views
-from orchestrator.ledger.errors import LedgerUnusable
+from orchestrator.ledger.errors import LedgerStuck, LedgerUnusable
 from orchestrator.ledger.groupcommit import GroupCommit, Operation, Part
 from orchestrator.ledger.records import (
     CallEnd,
@@ -48,10 +48,13 @@ CHECKPOINT_PAGES = 8000
 """Pages (4 KiB) that the write-ahead log may hold. `erase` empties it sooner, unless much is written."""
 
 
+_NOT_NOW = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL})
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Open the file, make or migrate its schema.
 
-    Raises `LedgerUnusable`.
+    Raises `LedgerUnusable`; `LedgerStuck` when it is locked or the disk is full.
     """
     try:
         if path.name != ":memory:":
@@ -77,6 +80,10 @@ def connect(path: Path) -> sqlite3.Connection:
         raise LedgerUnusable(str(error)) from None
     except sqlite3.Error as error:
         db.close()
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_NOW:
+            raise LedgerStuck(
+                f"ledger {path} cannot be used now: {error}. Free disk space, or end what locks it."
+            ) from None
         raise LedgerUnusable(f"ledger {path} cannot be used: {error}.") from None
     return db
 

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 
-class Delivery(Struct, frozen=True):
+class Delivery(Struct, frozen=True, gc=False):
     """One event on its way to one receiver. Times are seconds since the epoch."""
 
     id: int

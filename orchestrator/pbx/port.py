@@ -17,7 +17,7 @@ from orchestrator.call.commands import Ask, Hangup, StopPlay
 from orchestrator.call.events import CallEvent
 
 
-class Dial(msgspec.Struct, frozen=True):
+class Dial(msgspec.Struct, frozen=True, gc=False):
     """An originate, ready for the wire."""
 
     channel: str
@@ -27,7 +27,7 @@ class Dial(msgspec.Struct, frozen=True):
     ring_timeout: float
 
 
-class PlaySounds(msgspec.Struct, frozen=True):
+class PlaySounds(msgspec.Struct, frozen=True, gc=False):
     """One playback of several sounds, one after another.
 
     `sounds` are library ids such as `en/digits/4`. They spell the code, so this is never printed.
@@ -46,7 +46,7 @@ class PlaySounds(msgspec.Struct, frozen=True):
 Request = Dial | PlaySounds | StopPlay | Hangup | Ask
 
 
-class Signal(msgspec.Struct, frozen=True):
+class Signal(msgspec.Struct, frozen=True, gc=False):
     """One event of one channel, and when our reader saw it (seconds since the epoch)."""
 
     pbx: str
@@ -55,7 +55,7 @@ class Signal(msgspec.Struct, frozen=True):
     at: float
 
 
-class Link(msgspec.Struct, frozen=True):
+class Link(msgspec.Struct, frozen=True, gc=False):
     """The connection to a PBX came up (after reconciliation was asked for) or went down, with the reason."""
 
     pbx: str
@@ -68,7 +68,7 @@ Sink = Callable[[Signal | Link], None]
 """Takes what the reader decoded. Never blocks, never raises."""
 
 
-class SoundCheck(msgspec.Struct, frozen=True):
+class SoundCheck(msgspec.Struct, frozen=True, gc=False):
     """Which of the sounds asked about the PBX can play, and which not."""
 
     missing: tuple[str, ...]

@@ -17,27 +17,27 @@ class ChannelId(msgspec.Struct, frozen=True, gc=False):
     id: str
 
 
-class Message(msgspec.Struct, frozen=True, tag_field="type"):
+class Message(msgspec.Struct, frozen=True, gc=False, tag_field="type"):
     """Anything that Asterisk sends over the events WebSocket."""
 
 
-class Dial(Message, frozen=True, tag=True):
+class Dial(Message, frozen=True, gc=False, tag=True):
     """A dial of ours moved on. `dialstatus` is empty when it begins."""
 
     peer: ChannelId
     dialstatus: str = ""
 
 
-class StasisStart(Message, frozen=True, tag=True):
+class StasisStart(Message, frozen=True, gc=False, tag=True):
     channel: ChannelId
 
 
-class ChannelDtmfReceived(Message, frozen=True, tag=True):
+class ChannelDtmfReceived(Message, frozen=True, gc=False, tag=True):
     channel: ChannelId
     digit: str
 
 
-class ChannelHangupRequest(Message, frozen=True, tag=True):
+class ChannelHangupRequest(Message, frozen=True, gc=False, tag=True):
     """`soft` when somebody on Asterisk's own side asked, absent when the far end did."""
 
     channel: ChannelId
@@ -45,7 +45,7 @@ class ChannelHangupRequest(Message, frozen=True, tag=True):
     soft: bool = False
 
 
-class ChannelDestroyed(Message, frozen=True, tag=True):
+class ChannelDestroyed(Message, frozen=True, gc=False, tag=True):
     """`cause` is Q.850; `tech_cause` (since October 2025) is the SIP status for PJSIP."""
 
     channel: ChannelId
@@ -59,15 +59,15 @@ class PlaybackState(msgspec.Struct, frozen=True, gc=False):
     state: str = ""
 
 
-class PlaybackFinished(Message, frozen=True, tag=True):
+class PlaybackFinished(Message, frozen=True, gc=False, tag=True):
     playback: PlaybackState
 
 
-class ApplicationReplaced(Message, frozen=True, tag=True):
+class ApplicationReplaced(Message, frozen=True, gc=False, tag=True):
     """Another client connected with our application's name: no event will come here any more."""
 
 
-class RESTResponse(Message, frozen=True, tag=True):
+class RESTResponse(Message, frozen=True, gc=False, tag=True):
     status_code: int
     request_id: str = ""
     reason_phrase: str = ""
@@ -100,16 +100,16 @@ EVENT_TYPES = (
 _KNOWN = frozenset(EVENT_TYPES)
 
 
-class _Kind(msgspec.Struct, frozen=True):
+class _Kind(msgspec.Struct, frozen=True, gc=False):
     type: str
 
 
-class Dialplan(msgspec.Struct, frozen=True):
+class Dialplan(msgspec.Struct, frozen=True, gc=False):
     app_name: str = ""
     app_data: str = ""
 
 
-class ChannelSnapshot(msgspec.Struct, frozen=True):
+class ChannelSnapshot(msgspec.Struct, frozen=True, gc=False):
     """What `GET /channels` says about a channel."""
 
     id: str
@@ -117,20 +117,22 @@ class ChannelSnapshot(msgspec.Struct, frozen=True):
     dialplan: Dialplan = Dialplan()
 
 
-class Application(msgspec.Struct, frozen=True):
+class Application(msgspec.Struct, frozen=True, gc=False):
     channel_ids: list[str] = []
 
 
-class Sound(msgspec.Struct, frozen=True):
+class Sound(msgspec.Struct, frozen=True, gc=False):
     id: str
 
 
-class _Fault(msgspec.Struct, frozen=True):
+class _Fault(msgspec.Struct, frozen=True, gc=False):
     message: str = ""
     error: str = ""
 
 
-class _RestRequest(msgspec.Struct, frozen=True, tag="RESTRequest", tag_field="type", omit_defaults=True):
+class _RestRequest(
+    msgspec.Struct, frozen=True, gc=False, tag="RESTRequest", tag_field="type", omit_defaults=True
+):
     request_id: str
     method: str
     uri: str
