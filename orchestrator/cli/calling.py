@@ -11,6 +11,7 @@ import signal
 from typing import Any, Protocol
 
 from orchestrator import setup
+from orchestrator.cli.deadline import in_time
 from orchestrator.cli.fail import WORK_FAILED, Failure
 from orchestrator.cli.options import check_ledger_folder
 from orchestrator.cli.probe import check_nodes
@@ -66,7 +67,7 @@ async def place(config: Config, raw: bytes, display: Display) -> int:
     await check_nodes(config, library)
     job = _accept(config, raw, library, setup.load_seal(config), clock)
     async with opened(config) as ledger:
-        await ledger.submit([job])
+        await in_time(config, ledger, ledger.submit([job]), "Nobody was called, nothing was stored.")
         return await Following(config, ledger, job.id, clock, display).run()
 
 

@@ -4,6 +4,7 @@ import asyncio
 
 import click
 
+from orchestrator.cli.deadline import in_time
 from orchestrator.cli.fail import WORK_FAILED, Failure
 from orchestrator.cli.options import check_ledger_exists, config_option, json_option, print_json, read_config
 from orchestrator.cli.workers import worker_hint
@@ -40,4 +41,4 @@ def cancel(job: str, config_file: str | None, as_json: bool) -> None:
 
 async def _cancel(config: Config, job: str) -> JobRow | None:
     async with opened(config) as ledger:
-        return await ledger.request_cancel(job)
+        return await in_time(config, ledger, ledger.request_cancel(job))

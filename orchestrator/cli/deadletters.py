@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 
+from orchestrator.cli.deadline import in_time
 from orchestrator.cli.fail import WORK_FAILED, Failure
 from orchestrator.cli.options import check_ledger_exists, config_option, json_option, print_json, read_config
 from orchestrator.cli.workers import worker_hint
@@ -77,9 +78,9 @@ def replay(jobs: Sequence[str], all_: bool, config_file: str | None, as_json: bo
 
 async def _list(config: Config, limit: int) -> list[DeadLetter]:
     async with opened(config) as ledger:
-        return await ledger.dead_letters(limit)
+        return await in_time(config, ledger, ledger.dead_letters(limit), "")
 
 
 async def _replay(config: Config, jobs: Sequence[str]) -> int:
     async with opened(config) as ledger:
-        return await ledger.replay_dead(jobs, time.time())
+        return await in_time(config, ledger, ledger.replay_dead(jobs, time.time()))

@@ -1,7 +1,8 @@
 """Exit codes, and the one sentence that an error becomes.
 
 0 done · 1 the work failed · 2 usage or configuration · 3 a dependency is unreachable.
-A ledger that cannot be used is 2: it is a file of this machine, and the configuration names it.
+A ledger that cannot be used is 2: it is a file of this machine, and the configuration names it. One that
+cannot be written now (locked, or the disk is full) is 3: another time it can.
 """
 
 from typing import IO, Any
@@ -35,7 +36,7 @@ def explain(error: BaseException) -> Failure | None:
     # Imported here: a command that fails early should not load every room for it.
     from orchestrator.config import ConfigError
     from orchestrator.http.health import ListenError
-    from orchestrator.ledger.errors import LedgerError
+    from orchestrator.ledger.errors import LedgerError, LedgerStuck
     from orchestrator.notify.errors import NotifyError
     from orchestrator.pbx.errors import PbxConfigError, PbxError
     from orchestrator.prompts import PromptError
@@ -49,6 +50,8 @@ def explain(error: BaseException) -> Failure | None:
         case Invalid():
             faults = "".join(f"\n  {fault}" for fault in error.faults)
             return Failure(f"the job cannot be taken:{faults}", UNUSABLE)
+        case LedgerStuck():
+            return Failure(str(error), UNREACHABLE)
         case ConfigError() | PbxConfigError() | ListenError() | LedgerError() | NotifyError() | PromptError():
             return Failure(str(error), UNUSABLE)
         case PbxError():

@@ -6,6 +6,7 @@ from datetime import datetime
 import click
 import msgspec
 
+from orchestrator.cli.deadline import in_time
 from orchestrator.cli.fail import WORK_FAILED, Failure
 from orchestrator.cli.options import check_ledger_exists, config_option, json_option, print_json, read_config
 from orchestrator.cli.plain import step_fields, undelivered
@@ -36,7 +37,8 @@ def show(job: str, config_file: str | None, as_json: bool) -> None:
 
 async def _look_up(config: Config, job: str) -> tuple[Story, Summary]:
     async with opened(config) as ledger:
-        followed, summary = await ledger.follow(job), await ledger.summary(job)
+        followed = await in_time(config, ledger, ledger.follow(job), "")
+        summary = await in_time(config, ledger, ledger.summary(job), "")
     if followed is None or summary is None:
         raise Failure(f"there is no job {job} in this ledger.", WORK_FAILED)
     return story(followed), summary

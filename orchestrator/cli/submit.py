@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from orchestrator import setup
+from orchestrator.cli.deadline import in_time
 from orchestrator.cli.fail import UNUSABLE, WORK_FAILED, Failure
 from orchestrator.cli.options import check_ledger_folder, config_option, json_option, print_json, read_config
 from orchestrator.cli.workers import worker_hint
@@ -17,7 +18,7 @@ from orchestrator.clock import steady_clock
 from orchestrator.config import Config
 from orchestrator.guard.seal import Seal
 from orchestrator.intake.accept import Rules, accept
-from orchestrator.ledger.records import JobState
+from orchestrator.ledger.records import JobState, NewJob
 from orchestrator.validate import Fault, Invalid
 from orchestrator.worker import opened
 
@@ -82,11 +83,13 @@ async def _submit(config: Config, lines: list[Line], as_json: bool) -> int:
     async with opened(config) as ledger:
         for start in range(0, len(accepted), _AT_ONCE):
             some = accepted[start : start + _AT_ONCE]
-            became = await ledger.submit([job for _, job in some])
+            became = await in_time(
+                config, ledger, ledger.submit([job for _, job in some]), _left(start, accepted)
+            )
             for (n, job), what in zip(some, became, strict=True):
                 state: str = JobState.QUEUED
                 if what == "same":
-                    known = await ledger.summary(job.id)
+                    known = await in_time(config, ledger, ledger.summary(job.id), _left(start, accepted))
                     state = known.job.state if known is not None else state
                 if what == "conflict":
                     state = what
@@ -100,6 +103,13 @@ async def _submit(config: Config, lines: list[Line], as_json: bool) -> int:
                 elif what != "conflict":
                     click.echo(job.id)
     return conflicts
+
+
+def _left(done: int, accepted: list[tuple[int, NewJob]]) -> str:
+    """What is in the ledger when it gets stuck after so many jobs."""
+    if not done:
+        return "Nothing was stored."
+    return f"The jobs up to line {accepted[done - 1][0]} are stored, those after it are not."
 
 
 def _check(lines: list[Line], rules: Rules, now: float) -> None:

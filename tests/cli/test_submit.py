@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from orchestrator.ledger.records import NewJob, Submitted
+from orchestrator.ledger.sqlite import SqliteLedger
 from tests.cli.conftest import CODE, Desk
 
 JOB = {"to": "+12025550100", "code": CODE}
@@ -145,3 +150,52 @@ def test_a_file_that_is_no_ledger_is_refused(desk: Desk) -> None:
     assert result.exit_code == 2
     assert "ledger.db" in result.stderr
     assert Path(desk.folder / "ledger.db").read_text().startswith("something else")
+
+
+@pytest.mark.parametrize(
+    "args", [["submit"], ["cancel", "a"], ["show", "a"], ["deadletters", "replay", "--all"]], ids=" ".join
+)
+def test_a_ledger_that_is_stuck_is_told_in_time_and_nothing_is_stored(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, args: list[str]
+) -> None:
+    monkeypatch.setattr("orchestrator.cli.deadline.DEADLINE", 0.05)
+    monkeypatch.setattr("orchestrator.ledger.groupcommit.LOCKED_PATIENCE", 0.01)
+    desk.submit(id="a")
+    with closing(sqlite3.connect(desk.folder / "ledger.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        result = desk.run(*args, input=lines({**JOB, "id": "b"}))
+        other.execute("ROLLBACK")
+    assert result.exit_code == 3
+    assert result.stdout == ""
+    assert "database is locked" in result.stderr
+    assert "end what locks it" in result.stderr
+    assert desk.run("show", "b").exit_code == 1
+    assert json.loads(desk.run("show", "a", "--json").stdout)["cancel_requested"] is False
+
+
+def test_a_ledger_that_cannot_even_be_opened_now_exits_3(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.ledger.sqlite.BUSY_TIMEOUT", 0.01)
+    desk.submit(id="a")
+    with closing(sqlite3.connect(desk.folder / "ledger.db", isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        result = desk.run("show", "a")
+    assert result.exit_code == 3
+    assert "cannot be used now" in result.stderr
+
+
+def test_a_ledger_stuck_half_way_says_up_to_which_line_the_jobs_are_stored(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.cli.submit._AT_ONCE", 1)
+    original = SqliteLedger.submit
+
+    async def closed_after_the_first(ledger: SqliteLedger, jobs: Sequence[NewJob]) -> list[Submitted]:
+        if jobs[0].id == "b":
+            await ledger.close()
+        return await original(ledger, jobs)
+
+    monkeypatch.setattr(SqliteLedger, "submit", closed_after_the_first)
+    result = desk.run("submit", input=lines({**JOB, "id": "a"}, {**JOB, "id": "b"}))
+    assert (result.exit_code, result.stdout) == (3, "a\n")
+    assert "The jobs up to line 1 are stored" in result.stderr
