@@ -27,8 +27,9 @@ from orchestrator.meters import Meters
 from orchestrator.pbx.port import Dial, Link, Pbx, PlaySounds, Request, Signal
 from orchestrator.report import Reporter, cdr
 
-TURN: Final = 256
-"""Signals handled in one turn of the loop, so that a burst of events starves nobody."""
+TURN: Final = 16
+"""Signals handled in one turn of the loop. What they ask of the PBX leaves after the turn, so a long one would
+keep an answered callee waiting for the first word."""
 UNDIALED_DELAY: Final = 1.0
 """Seconds until an attempt that never left is made again."""
 ADOPT_GRACE: Final = 10.0
