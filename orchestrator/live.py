@@ -28,7 +28,7 @@ from orchestrator.pbx.port import Dial, Link, Pbx, PlaySounds, Request, Signal
 from orchestrator.report import Reporter, cdr
 
 TURN: Final = 16
-"""Signals handled in one turn of the loop. What they ask of the PBX leaves after the turn, so a long one would
+"""Signals handled in one turn of the loop. What they ask of the PBX leaves after the turn: a long one would
 keep an answered callee waiting for the first word."""
 UNDIALED_DELAY: Final = 1.0
 """Seconds until an attempt that never left is made again."""
