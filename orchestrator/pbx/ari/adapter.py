@@ -28,8 +28,6 @@ from orchestrator.pbx.port import Dial, Link, Request, Signal, Sink, SoundCheck
 log = structlog.get_logger(__name__)
 
 _STOPPED = "stopped"
-_NOT_FOUND_PATIENCE = 3
-"""A 404 may come from an Asterisk that is still loading: so many in a row before it counts as a fault."""
 
 
 class AriPbx:
@@ -73,15 +71,18 @@ class AriPbx:
         """Keep connected until cancelled. `PbxConfigError` for what waiting does not mend, before the first
         connection only: later the same fault is logged and tried again."""
         attempt = 0
-        not_found = 0
+        not_found_since: float | None = None
         async with open_session(self._settings) as http:
             self._http = http
             try:
                 while True:
                     began = asyncio.get_running_loop().time()
                     fault = await self._one_connection(http)
-                    not_found = not_found + 1 if isinstance(fault, AddressNotFound) else 0
-                    self._judge(fault, not_found)
+                    if not isinstance(fault, AddressNotFound):
+                        not_found_since = None
+                    elif not_found_since is None:
+                        not_found_since = began
+                    self._judge(fault, not_found_since)
                     lasted = asyncio.get_running_loop().time() - began
                     attempt = 0 if lasted > self._settings.backoff_cap else attempt + 1
                     await asyncio.sleep(self._pause(fault, attempt))
@@ -166,11 +167,11 @@ class AriPbx:
         log.info("ari_connected", pbx=self.name, transport=transport)
         self._say(True, "")
 
-    def _judge(self, fault: PbxError, not_found: int) -> None:
+    def _judge(self, fault: PbxError, not_found_since: float | None) -> None:
         """Give up, or say once why the link is down."""
-        if isinstance(fault, PbxConfigError):
-            waits = isinstance(fault, AddressNotFound) and not_found < _NOT_FOUND_PATIENCE
-            if not self._ever_up and not waits:
+        if isinstance(fault, PbxConfigError) and not self._ever_up:
+            patience = self._settings.not_found_patience
+            if not_found_since is None or asyncio.get_running_loop().time() - not_found_since >= patience:
                 raise fault
         self._say(False, str(fault), grave=isinstance(fault, PbxConfigError | Replaced))
 

@@ -43,6 +43,8 @@ class AriSettings(msgspec.Struct, frozen=True, kw_only=True):
     backoff_cap: float = 10.0
     replaced_backoff: float = 30.0
     """How long to stay away when another client took our application."""
+    not_found_patience: float = 20.0
+    """A 404 may come from an Asterisk that is still loading: for so long it is no fault of the settings."""
     max_inflight: int = 1000
     """Requests handed over and not yet answered. Beyond it an originate is refused as not sent."""
     http_connections: int = 16
@@ -92,6 +94,7 @@ _POSITIVE = (
     "backoff_base",
     "backoff_cap",
     "replaced_backoff",
+    "not_found_patience",
     "max_inflight",
     "http_connections",
 )

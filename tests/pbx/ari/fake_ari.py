@@ -37,6 +37,7 @@ def settings_for(url: str, **changed: Any) -> AriSettings:
             "backoff_base": 0.002,
             "backoff_cap": 0.01,
             "replaced_backoff": 0.01,
+            "not_found_patience": 0.05,
             **changed,
         }
     )

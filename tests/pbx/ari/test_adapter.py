@@ -371,8 +371,11 @@ async def test_a_peer_without_event_filter_serves_all_the_same() -> None:
 async def test_a_404_of_an_asterisk_still_loading_is_waited_out() -> None:
     worker = Worker()
     fake = FakeAri(refuse_with=404)
-    async with serving(fake), running(settings_for(fake.url), worker):
-        await worker.link(up=False)
+    # However many there are: it is the time that counts.
+    async with serving(fake), running(settings_for(fake.url, not_found_patience=60), worker):
+        async with asyncio.timeout(PATIENCE):
+            while len(fake.handshakes) < 10:  # noqa: ASYNC110 - the fake rings no bell
+                await asyncio.sleep(0.005)
         fake.refuse_with = None
         await worker.link(up=True)
 
