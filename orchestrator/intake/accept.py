@@ -21,6 +21,7 @@ from orchestrator.prompts import (
     Library,
     PromptError,
     VariablesInvalid,
+    find_template,
     length,
     prepare,
 )
@@ -31,6 +32,8 @@ ROUNDING: Final = 5
 """A play's length is stored in steps of so many seconds: the exact one would tell something of the code."""
 _SPOKEN: Final = frozenset({"kind", "code", "template", "language", "variables", "plays", "max_duration"})
 """The fields that decide what is said; without them nothing can be prepared."""
+_NAMING: Final = frozenset({"kind", "template", "language"})
+"""The fields that name the template."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -84,7 +87,11 @@ def accept(raw: bytes | str, rules: Rules, now: float, entropy: bytes) -> NewJob
     if not_before >= expires_at and not faulty & {"kind", "expires_in"}:
         until = datetime.fromtimestamp(expires_at, UTC).isoformat(timespec="seconds")
         faults.append(Fault("$.not_before", f"it would expire before that, at {until}; raise expires_in."))
-    script = Script((), 0) if faulty & _SPOKEN else _script(job, rules, faults)
+    script = Script((), 0)
+    if not faulty & _SPOKEN:
+        script = _script(job, rules, faults)
+    elif not faulty & _NAMING:
+        _check_names(job, rules, faults)
     if faults:
         raise Invalid(faults)
     job_id = new_id(now, entropy) if job.id is UNSET else job.id
@@ -99,6 +106,18 @@ def accept(raw: bytes | str, rules: Rules, now: float, entropy: bytes) -> NewJob
         not_before=not_before,
         expires_at=expires_at,
     )
+
+
+def _check_names(job: Job, rules: Rules, faults: list[Fault]) -> None:
+    """What can be said of the template before the job's other fields are mended."""
+    try:
+        find_template(
+            rules.library, job.language or rules.language, job.template or job.kind.value, rules.language
+        )
+    except LanguageInvalid as error:
+        faults.append(Fault("$.language", str(error)))
+    except PromptError as error:
+        faults.append(Fault("$.template", str(error)))
 
 
 def _script(job: Job, rules: Rules, faults: list[Fault]) -> Script:

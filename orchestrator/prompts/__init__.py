@@ -22,5 +22,6 @@ from orchestrator.prompts.playlist import describe as describe
 from orchestrator.prompts.playlist import length as length
 from orchestrator.prompts.prepare import TemplateFault as TemplateFault
 from orchestrator.prompts.prepare import check_templates as check_templates
+from orchestrator.prompts.prepare import find_template as find_template
 from orchestrator.prompts.prepare import prepare as prepare
 from orchestrator.prompts.sound import write_wav as write_wav

@@ -46,14 +46,7 @@ def prepare(
     The template sees `play` (from 1), `plays`, `code` (unless None) and the variables, all escaped.
     Raises a `PromptError` of any kind; its message holds neither the code nor a variable's value.
     """
-    language = library.resolve(language_tag, default_language)
-    if not TEMPLATE_NAME.fullmatch(template):
-        raise TemplateNotFound("the template's name is not 1 to 64 of a-z 0-9 _ -", "correct it")
-    if template not in language.templates.names:
-        there = ", ".join(sorted(language.templates.names)) or "none"
-        raise TemplateNotFound(
-            f'language {language.tag} has no template "{template}"', f"write it, or use one of: {there}"
-        )
+    language = find_template(library, language_tag, template, default_language)
     if not 1 <= plays <= MAX_PLAYS:
         raise VariablesInvalid(f"plays is not between 1 and {MAX_PLAYS}", "correct it")
     values: dict[str, Any] = checked_values(variables, code)
@@ -63,6 +56,22 @@ def prepare(
         values["play"] = play
         playlists.append(_playlist(library, language, template, values))
     return Prepared(language.tag, tuple(playlists))
+
+
+def find_template(library: Library, language_tag: str, template: str, default_language: str) -> Language:
+    """The language that has the template, or the one it falls back to.
+
+    Raises `LanguageInvalid` or `TemplateNotFound`.
+    """
+    language = library.resolve(language_tag, default_language)
+    if not TEMPLATE_NAME.fullmatch(template):
+        raise TemplateNotFound("the template's name is not 1 to 64 of a-z 0-9 _ -", "correct it")
+    if template not in language.templates.names:
+        there = ", ".join(sorted(language.templates.names)) or "none"
+        raise TemplateNotFound(
+            f'language {language.tag} has no template "{template}"', f"write it, or use one of: {there}"
+        )
+    return language
 
 
 def check_templates(library: Library) -> tuple[TemplateFault, ...]:

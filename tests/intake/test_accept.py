@@ -171,6 +171,19 @@ def test_faults_of_every_kind_are_told_together(rules: Rules) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("bad", [{"plays": 0}, {"code": "12x"}, {"variables": {"": "x"}}])
+def test_a_missing_template_is_told_beside_a_fault_in_what_it_would_speak(
+    rules: Rules, bad: dict[str, Any]
+) -> None:
+    found = faults(rules, template="nowhere", **bad)
+    assert "no template" in found["$.template"]
+    assert len(found) == 2
+
+
+def test_a_bad_language_tells_nothing_about_templates(rules: Rules) -> None:
+    assert set(faults(rules, template="nowhere", language="no tag", plays=0)) == {"$.language", "$.plays"}
+
+
 def test_a_job_that_is_too_long_is_refused_unread(rules: Rules) -> None:
     with pytest.raises(Invalid, match="longer than"):
         accept(b" " * (MAX_JOB_BYTES + 1), rules, NOW, bytes(10))
