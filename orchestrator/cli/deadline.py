@@ -33,8 +33,8 @@ async def in_time(
     try:
         done, _ = await asyncio.wait({task}, timeout=DEADLINE)
         if not done:
-            why = ledger.fault
             await ledger.close()
+            why = ledger.fault
         return await task
     except LedgerClosed:
         raise LedgerStuck(

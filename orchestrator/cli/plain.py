@@ -88,8 +88,11 @@ def verdict_fields(told: Story, summary: Summary | None) -> dict[str, Any]:
     }
 
 
-def undelivered(summary: Summary | None) -> str:
-    """What to say when notifications have not arrived; empty when all is well."""
+def undelivered(summary: Summary | None, worker: bool | None = None) -> str:
+    """What to say when notifications have not arrived; empty when all is well.
+
+    `worker` says whether one runs; None where that is not known.
+    """
     if summary is None:
         return ""
     waiting, dead = summary.notifications.get("pending", 0), summary.notifications.get("dead", 0)
@@ -100,10 +103,16 @@ def undelivered(summary: Summary | None) -> str:
         return (
             f"{dead} notifications were given up{why}; send them again with: orchestrator deadletters replay"
         )
-    return (
-        f"{waiting} notifications not delivered yet{why}. They stay in the ledger until a worker "
-        "(orchestrator run) delivers them. Does the receiver run, at notify.url?"
-    )
+    then = {
+        True: "The worker that runs tries again by itself.",
+        False: "They stay in the ledger until a worker (orchestrator run) delivers them.",
+        None: "They stay in the ledger; a worker (orchestrator run) goes on delivering them.",
+    }[worker]
+    if not summary.problem:
+        return f"{waiting} notifications not delivered yet. {then}"
+    own = told_of(summary.job.body).notify_url is not None
+    where = "the job's own notify.url" if own else "notify.url"
+    return f"{waiting} notifications not delivered yet{why}. {then} Does the receiver run, at {where}?"
 
 
 def _figures(step: Step) -> str:

@@ -11,6 +11,7 @@ from orchestrator.cli.fail import WORK_FAILED, Failure
 from orchestrator.cli.options import check_ledger_exists, config_option, json_option, print_json, read_config
 from orchestrator.cli.plain import step_fields, undelivered
 from orchestrator.cli.timeline import Story, details, notified, signals, story, told_of
+from orchestrator.cli.workers import worker_runs
 from orchestrator.config import Config
 from orchestrator.ledger.records import Summary
 from orchestrator.notify.payload import rfc3339
@@ -32,7 +33,7 @@ def show(job: str, config_file: str | None, as_json: bool) -> None:
     if as_json:
         print_json(_fields(told, summary))
     else:
-        _print(told, summary)
+        _print(told, summary, worker_runs(config))
 
 
 async def _look_up(config: Config, job: str) -> tuple[Story, Summary]:
@@ -67,7 +68,7 @@ def _fields(told: Story, summary: Summary) -> dict[str, object]:
     }
 
 
-def _print(told: Story, summary: Summary) -> None:
+def _print(told: Story, summary: Summary, worker: bool) -> None:
     job, public = told.job, told_of(told.job.body)
     verdict = click.style(job.outcome or told.doing, bold=True, fg=_colour(job.outcome))
     click.echo(f"{click.style(job.id, bold=True)}  {verdict}" + (f", {job.reason}" if job.reason else ""))
@@ -92,7 +93,7 @@ def _print(told: Story, summary: Summary) -> None:
         click.echo("  its end has been asked for")
     if summary.notifications:
         click.echo(f"  notifications: {notified(summary.notifications)}")
-    problem = undelivered(summary)
+    problem = undelivered(summary, worker)
     if problem:
         click.echo(f"  {problem}")
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.ledger.records import NewJob, Submitted
-from orchestrator.ledger.sqlite import SqliteLedger
+from orchestrator.ledger.sqlite import SqliteLedger, WorkerLock
 from tests.cli.conftest import CODE, Desk
+from tests.notify.world import SECRET
 
 JOB = {"to": "+12025550100", "code": CODE}
 
@@ -199,3 +200,24 @@ def test_a_ledger_stuck_half_way_says_up_to_which_line_the_jobs_are_stored(
     result = desk.run("submit", input=lines({**JOB, "id": "a"}, {**JOB, "id": "b"}))
     assert (result.exit_code, result.stdout) == (3, "a\n")
     assert "The jobs up to line 1 are stored" in result.stderr
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_show_says_who_delivers_what_waits_and_to_where(desk: Desk, own: bool) -> None:
+    desk.add(f'[notify]\nurl = "http://127.0.0.1:9/default"\nsecret = "{SECRET}"\n')
+    desk.add('allow_networks = ["127.0.0.0/8"]\n')
+    desk.submit(id="a", **({"notify": {"url": "http://127.0.0.1:9/own"}} if own else {}))
+    with closing(sqlite3.connect(desk.folder / "ledger.db")) as db, db:
+        db.execute(
+            "INSERT INTO outbox (event_id, lane, sequence, url, type, body, state, created_at, next_at,"
+            " attempts, error) VALUES ('e', 'a', 1, 'u', 'job.ended', '{}', 'pending', 0, 0, 1, 'refused')"
+        )
+    idle = desk.run("show", "a").stdout
+    assert "until a worker (orchestrator run) delivers them" in idle
+    assert ("at the job's own notify.url?" in idle) is own
+    lock = WorkerLock.take(desk.folder / "ledger.db")
+    assert lock is not None
+    busy = desk.run("show", "a").stdout
+    lock.release()
+    assert "The worker that runs tries again by itself." in busy
+    assert "until a worker" not in busy
