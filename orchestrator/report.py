@@ -100,13 +100,14 @@ class Reporter:
             user_data=self.told.user_data,
             **extra,
         )
+        id_ = payload.event_id(self.job_id, self.sequence)
         return Outgoing(
-            event_id=payload.event_id(self.job_id, self.sequence),
+            event_id=id_,
             lane=self.job_id,
             sequence=self.sequence,
             url=self._url,
             type=type_,
-            body=payload.envelope(data, worker=self._worker, at=at),
+            body=payload.envelope(data, worker=self._worker, at=at, id=id_),
             at=at,
         )
 

@@ -100,13 +100,13 @@ class Connection(asyncio.Protocol):
             else:
                 self._fail(_bad(error))
                 return
+        if self._body > MAX_BODY or self._taken > MAX_HEAD + MAX_BODY:
+            self._keep = False
+            self._complete = self._status != 0
         if self._complete:
             self._succeed()
         elif not self._status and self._taken > MAX_HEAD:
             self._fail(_too_long())
-        elif self._body > MAX_BODY or self._taken > MAX_HEAD + MAX_BODY:
-            self._keep = False
-            self._succeed()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None

@@ -162,7 +162,13 @@ _encoder = msgspec.json.Encoder()
 
 def rfc3339(at: float) -> str:
     """Seconds since the epoch as RFC 3339 UTC with milliseconds, `2026-01-02T03:04:05.678Z`."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    seconds, micros = divmod(round(at * 1e6), 1_000_000)
+    return f"{_second(seconds)}.{micros // 1000:03d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:-6]
 
 
 def event_id(job_id: str, sequence: int) -> str:
@@ -184,12 +190,15 @@ def _source(worker: str) -> str:
     return "/orchestrator/" + quote(worker, safe="")
 
 
-def envelope(data: Notification, *, worker: str, at: float) -> bytes:
-    """The request body for a job's notification that happened `at` (seconds since the epoch)."""
+def envelope(data: Notification, *, worker: str, at: float, id: str | None = None) -> bytes:
+    """The request body for a job's notification that happened `at` (seconds since the epoch).
+
+    `id` is its `event_id`, for callers that have it already.
+    """
     return _encoder.encode(
         _CloudEvent(
             "1.0",
-            event_id(data.job_id, data.sequence),
+            id or event_id(data.job_id, data.sequence),
             _source(worker),
             data.TYPE,
             data.job_id,
