@@ -108,7 +108,10 @@ class Worker:
         if self._ledger.fault is not None:
             return f"ledger: {self._ledger.fault}"
         if all(node.problem is not None for node in self._nodes.values()):
-            return "; ".join(f"{node.name}: {node.problem}" for node in self._nodes.values())
+            return "; ".join(
+                f"{name}: {(node.problem or '').removeprefix(f'pbx {name}: ')}"
+                for name, node in self._nodes.items()
+            )
         return None
 
     def wake(self) -> None:
@@ -279,9 +282,11 @@ async def run_worker(
     clock: Clock,
     *,
     only: str | None = None,
+    begun: Callable[[], None] = lambda: None,
     started: Callable[[Worker], None] = lambda worker: None,
 ) -> None:
     """Run a worker until `stop` is set. With `only`, it makes that one job's calls and adopts nothing.
+    `begun` is called once the ledger is this worker's, `started` when the worker stands.
 
     Raises `ConfigError`, `LedgerUnusable` (also when another worker has the ledger), `PbxConfigError`,
     `ListenError`.
@@ -296,9 +301,11 @@ async def run_worker(
         lock = WorkerLock.take(setup.ledger_path(config))
     if lock is None:
         raise LedgerUnusable(
-            f"another worker runs on {setup.ledger_path(config)}; stop it, or give this one its own ledger"
+            f"another worker runs on {setup.ledger_path(config).absolute()}; "
+            "stop it, or give this one its own ledger"
         )
     try:
+        begun()
         async with opened(config) as ledger:
             worker = Worker(config, ledger, library, seal, clock, only)
             if only is None:

@@ -177,6 +177,14 @@ async def test_while_sounds_are_missing_nothing_is_dialled_and_readiness_says_wh
         assert house.pbx["ast1"].dials() == []
 
 
+async def test_the_reason_why_nothing_can_be_dialled_names_each_node_once(house: House) -> None:
+    async with house.working() as worker:
+        await house.until(lambda: worker.why_not_ready() is None)
+        house.pbx["ast1"].link(False, "pbx ast1: no ARI answers")
+        await house.until(lambda: worker.why_not_ready() is not None)
+        assert worker.why_not_ready() == "ast1: no ARI answers"
+
+
 async def test_the_stop_lets_live_calls_end_and_dials_nothing_more(house: House) -> None:
     house.far = [RINGS]
     async with house.working() as worker:
@@ -229,8 +237,10 @@ async def test_a_second_worker_on_one_ledger_is_refused(house: House) -> None:
     connect(house.ledger).close()
     lock = WorkerLock.take(house.ledger)
     assert lock is not None
-    with pytest.raises(LedgerUnusable, match="another worker"):
-        await run_worker(house.config(), asyncio.Event(), house.clock)
+    begun: list[bool] = []
+    with pytest.raises(LedgerUnusable, match="another worker runs on /"):
+        await run_worker(house.config(), asyncio.Event(), house.clock, begun=lambda: begun.append(True))
+    assert begun == []  # it must not say that it starts
     lock.release()
 
 

@@ -51,7 +51,7 @@ def ended_after_answer(call: Call, event: ev.Ended, now: float) -> Step:
 
 
 def gone_after_answer(call: Call, _event: object, now: float) -> Step:
-    return end_heard(call, now, Outcome.FAILED, "the call ended unseen, after the answer", by=None)
+    return end_heard(call, now, Outcome.FAILED, "the answered call ended unseen", by=None)
 
 
 def end_hanging_up(call: Call, event: ev.Ended | None, now: float, certain: bool = True) -> Step:

@@ -126,7 +126,7 @@ def load_prompts(config: Config) -> tuple[Library | None, list[Row]]:
     except ConfigError as error:
         return None, [Row("fail", "prompts", str(error).removeprefix("prompts: "))]
     languages = ", ".join(
-        f"{language.tag} ({len(language.templates.names)} templates)"
+        f"{language.tag} ({counted(len(language.templates.names), 'template')})"
         for language in library.languages.values()
     )
     rows = [Row("ok", "prompts", f"{len(library.sounds)} sounds; {languages}")]
@@ -187,6 +187,11 @@ def check_limits(config: Config) -> Iterator[Row]:
         )
     else:
         yield Row("ok", "open files", "no limit" if hard == resource.RLIM_INFINITY else f"up to {hard}")
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 fault`, `2 faults`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _size(count: int) -> str:

@@ -41,7 +41,12 @@ def doctor(config_file: str | None, as_json: bool) -> None:
     failed = [row.exit_code for row in rows if row.level == "fail"]
     if not as_json:
         warned = sum(row.level == "warn" for row in rows)
-        click.echo(f"\n{len(rows)} checks, {len(failed)} faults, {warned} warnings.")
+        said = (
+            checks.counted(len(rows), "check"),
+            checks.counted(len(failed), "fault"),
+            checks.counted(warned, "warning"),
+        )
+        click.echo(f"\n{', '.join(said)}.")
     sys.exit(max(failed, default=0))
 
 

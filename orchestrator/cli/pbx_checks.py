@@ -54,7 +54,8 @@ async def check_pbx(pbx: PbxConfig, library: Library | None, worker_runs: bool) 
             finally:
                 await events.close()
     except PbxConfigError as error:
-        rows.append(Row("fail", what, str(error).removeprefix(f"{what}: ")))
+        said, _, mend = str(error).removeprefix(f"{what}: ").partition("; ")
+        rows.append(Row("fail", what, said, mend))
     except PbxError as error:
         rows.append(Row("fail", what, unreachable(pbx, str(error)).removeprefix(f"{what}: "), exit_code=3))
     except TimeoutError:

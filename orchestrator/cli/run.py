@@ -35,7 +35,6 @@ def run(config_file: str | None) -> None:
     check_ledger_folder(config)
     configure_logs(config.worker.log_level)
     _raise_open_files()
-    _say_hello(config)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(config))
     _log.info("worker_stopped", worker=config.worker.name)
@@ -46,7 +45,7 @@ async def _run(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _signalled, stop, number)
-    await run_worker(config, stop, steady_clock())
+    await run_worker(config, stop, steady_clock(), begun=lambda: _say_hello(config))
 
 
 def _signalled(stop: asyncio.Event, number: signal.Signals) -> None:

@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
+from orchestrator.cli.checks import counted
+from orchestrator.cli.pbx_checks import check_pbx
+from orchestrator.config import Pbx
 from tests.cli.conftest import Desk
+from tests.pbx.ari.fake_ari import FakeAri, serving
 
 SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 
@@ -84,3 +88,17 @@ def test_an_address_in_use_and_a_receiver_that_takes_connections_are_seen(desk: 
         assert rows(desk, "notify")[0]["level"] == "ok"
     assert rows(desk, "http")[0]["level"] == "ok"
     assert rows(desk, "notify")[0]["exit_code"] == 3
+
+
+def test_one_of_a_thing_is_not_told_in_the_plural(desk: Desk) -> None:
+    desk.config.write_text("no TOML")
+    assert "1 check, 1 fault, 0 warnings." in desk.run("doctor").stdout
+    assert [counted(n, "fault") for n in (0, 1, 2)] == ["0 faults", "1 fault", "2 faults"]
+
+
+async def test_a_wrong_password_is_told_with_its_mend() -> None:
+    fake = FakeAri(refuse_with=401)
+    async with serving(fake):
+        node = Pbx(name="ast1", url=fake.url, password="wrong", dial="PJSIP/{number}@lab")
+        found = await check_pbx(node, None, False)
+    assert (found[0].said, found[0].mend) == ("wrong ARI user or password", "compare with ari.conf")
