@@ -20,7 +20,7 @@ lint: venv ## lint and type check alone
 	@$(PY) tools/check.py --lint
 
 lab: venv ## bring up a real Asterisk for your own trials, and keep it
-	@$(PY) docker/lab.py up
+	@$(PY) docker/lab.py up --free-if-taken
 	@$(PY) tools/lab_config.py
 
 lab-down: ## take that Asterisk down

@@ -38,6 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     for flag, meaning in PORT_FLAGS.items():
         up.add_argument(f"--{flag}", type=int, metavar="N", help=meaning)
     up.add_argument("--free-ports", action="store_true", help="choose ports that nobody uses")
+    up.add_argument(
+        "--free-if-taken", action="store_true", help="so, but only when those it would have are in use"
+    )
     down = command("down", "take the lab down; recordings and sounds stay")
     down.add_argument("--purge", action="store_true", help="remove recordings and sounds as well")
     command("status", "print every lab known here as JSON lines")
@@ -74,8 +77,8 @@ def _ports(arguments: argparse.Namespace) -> instance.Ports | None:
     given = {field: value for field, value in given.items() if value is not None}
     if not given:
         return None
-    if arguments.free_ports:
-        raise instance.LabError("--free-ports and given ports exclude each other", 2)
+    if arguments.free_ports or arguments.free_if_taken:
+        raise instance.LabError("--free-ports or --free-if-taken and given ports exclude each other", 2)
     if any(not 1024 <= value <= 65535 for value in given.values()):
         raise instance.LabError("ports are 1024-65535", 2)
     return dataclasses.replace(instance.Ports(), **given)
@@ -89,7 +92,11 @@ def _run(arguments: argparse.Namespace) -> int:
     name: str = arguments.name
     match arguments.command:
         case "up":
-            _print(life.up(name, arguments.mode, _ports(arguments), arguments.free_ports))
+            _print(
+                life.up(
+                    name, arguments.mode, _ports(arguments), arguments.free_ports, arguments.free_if_taken
+                )
+            )
         case "down":
             found = life.down(name, arguments.purge)
             instance.say(f"Lab {name} is down." if found else f"Lab {name} was not up.")

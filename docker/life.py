@@ -49,7 +49,13 @@ def is_alive(lab: Lab) -> bool:
     return compose.is_alive(lab) if lab.mode == "docker" else chroot.is_alive(lab)
 
 
-def up(name: str, mode: str = "auto", ports: Ports | None = None, free_ports: bool = False) -> Lab:
+def up(
+    name: str,
+    mode: str = "auto",
+    ports: Ports | None = None,
+    free_ports: bool = False,
+    free_if_taken: bool = False,
+) -> Lab:
     """Bring the lab up; where it is up already, say so and change nothing.
 
     Args:
@@ -57,6 +63,7 @@ def up(name: str, mode: str = "auto", ports: Ports | None = None, free_ports: bo
         mode: "docker", "chroot" or "auto".
         ports: where to listen; None for the ports it had before, or else the defaults.
         free_ports: choose ports that nobody uses.
+        free_if_taken: so, but only when those it would have are taken.
 
     Raises:
         LabError: with the mend; exit code 3 where no mode works here.
@@ -73,21 +80,35 @@ def up(name: str, mode: str = "auto", ports: Ports | None = None, free_ports: bo
             say(f"Lab {name} is up with another configuration, or does not answer: starting it anew.")
             _stop(known)
         mode = _prepare(name, paths, possible_modes(mode))
-        chosen = _choose_ports(paths, known, ports, free_ports)
+        chosen = _choose_ports(paths, known, ports, free_ports, free_if_taken)
         config.lay_out(paths, chosen)
         return _start(name, mode, paths, chosen)
 
 
-def _choose_ports(paths: Paths, known: Lab | None, ports: Ports | None, free_ports: bool) -> Ports:
+def _taken(ports: Ports) -> int | None:
+    """A port that somebody uses."""
+    wanted = ((ports.ari, socket.SOCK_STREAM), (ports.sip, socket.SOCK_DGRAM))
+    return next((port for port, kind in wanted if not instance.is_free(port, kind)), None)
+
+
+def _choose_ports(
+    paths: Paths, known: Lab | None, ports: Ports | None, free_ports: bool, free_if_taken: bool = False
+) -> Ports:
     with instance.locked("ports"):
         chosen = ports or (
             known.ports if known else instance.free_ports(paths.root.name) if free_ports else Ports()
         )
-        for port, kind in ((chosen.ari, socket.SOCK_STREAM), (chosen.sip, socket.SOCK_DGRAM)):
-            if not instance.is_free(port, kind):
+        taken = _taken(chosen)
+        if taken is not None:
+            if not free_if_taken:
                 raise LabError(
-                    f"port {port} is in use; mend: another port, or --free-ports (lab.py up --help)"
+                    f"port {taken} is in use; mend: another port, or --free-ports (lab.py up --help)"
                 )
+            chosen = instance.free_ports(paths.root.name)
+            say(
+                f"Port {taken} is in use, perhaps by another Asterisk: "
+                f"ARI on {chosen.ari}, SIP on {chosen.sip} instead."
+            )
         paths.root.mkdir(parents=True, exist_ok=True)
         (paths.root / "ports.json").write_text(json.dumps(dataclasses.asdict(chosen)))
     return chosen
