@@ -6,7 +6,8 @@ lost node simply pulls nothing.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -19,6 +20,7 @@ from orchestrator.ledger.port import Ledger
 from orchestrator.ledger.records import Claim, JobRow, OpenCall, Outgoing, Script, Verdict
 from orchestrator.live import LiveCalls
 from orchestrator.pace import Pace
+from orchestrator.pbx.errors import PbxError
 from orchestrator.report import Reporter
 
 LONGEST_WAIT: Final = 1.0
@@ -79,11 +81,15 @@ class NodeDispatcher:
         may_dial: Callable[[], bool],
         end: Callable[[str, str, str], Awaitable[None]],
         only: str | None = None,
+        missing: Callable[[Sequence[str]], Awaitable[Sequence[str]]] | None = None,
     ) -> None:
         self.bell = Doorbell()
         """Rung for new jobs, and when something that held the node up has changed."""
         self.ready = False
         """Set by the worker: connected, reconciled, sounds in place."""
+        self.checked: set[str] = set()
+        """The sounds that the node is known to have. For others it is asked, by `missing`."""
+        self._missing = missing
         self._config = config
         self._ledger = ledger
         self._live = live
@@ -147,6 +153,20 @@ class NodeDispatcher:
             self._ledger.undial(claim.job.id, claim.call_id, self._clock())
             await self._end(claim.job.id, "failed", str(error))
             return
+        if self._missing is not None and not self.checked.issuperset(chain(*script.plays)):
+            try:
+                lacking = await self._lacking(script, self._missing)
+            except PbxError:
+                self._ledger.undial(claim.job.id, claim.call_id, self._clock() + LONGEST_WAIT)
+                return
+            if lacking:
+                reason = (
+                    f"pbx {self._config.name} lacks sounds that this job speaks; run: orchestrator sounds install"
+                )
+                _log.error("job_sounds_missing", job=claim.job.id, pbx=self._config.name, count=len(lacking))
+                self._ledger.undial(claim.job.id, claim.call_id, self._clock())
+                await self._end(claim.job.id, "failed", reason)
+                return
         pause = self._pace.wait(self._clock())
         if pause > 0:
             await asyncio.sleep(pause)
@@ -156,6 +176,15 @@ class NodeDispatcher:
             return
         self._pace.take(now)
         self._live.start(claim, script)
+
+    async def _lacking(
+        self, script: Script, missing: Callable[[Sequence[str]], Awaitable[Sequence[str]]]
+    ) -> Sequence[str]:
+        """Sounds that came to the library since the node was asked, and that it has not."""
+        fresh = sorted(set(chain(*script.plays)) - self.checked)
+        lacking = await missing(fresh)
+        self.checked.update(set(fresh) - set(lacking))
+        return lacking
 
 
 async def end_job(

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import gc
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
 import structlog
@@ -93,11 +93,19 @@ class Worker:
         # A call made beside a worker must not take the worker's Stasis application from it.
         app = None if only is None else f"orchestrator-{secrets.token_hex(4)}"
         for pbx in config.pbx:
-            dispatcher = NodeDispatcher(
-                pbx, ledger, self.live, seal, clock, may_dial=self._may_dial, end=self._end, only=only
-            )
             reacted = self.meters.reaction_seconds.labels(pbx.name).observe
             adapter = setup.make_pbx(pbx, self.live.sink, clock, app, reacted)
+            dispatcher = NodeDispatcher(
+                pbx,
+                ledger,
+                self.live,
+                seal,
+                clock,
+                may_dial=self._may_dial,
+                end=self._end,
+                only=only,
+                missing=_missing_of(adapter),
+            )
             self._nodes[pbx.name] = Node(pbx.name, adapter, dispatcher)
             self.live.nodes[pbx.name] = adapter
 
@@ -234,11 +242,19 @@ class Worker:
     async def _missing_sounds(self, node: Node) -> str | None:
         check = await node.pbx.check_sounds(tuple(self._library.sounds))
         if not check.missing:
+            node.dispatcher.checked = set(self._library.sounds)
             return None
         return (
             f"{len(check.missing)} of {check.checked} sounds are not there, such as {check.missing[0]}; "
             "run: orchestrator sounds install"
         )
+
+
+def _missing_of(pbx: Pbx) -> Callable[[Sequence[str]], Awaitable[Sequence[str]]]:
+    async def missing(sounds: Sequence[str]) -> Sequence[str]:
+        return (await pbx.check_sounds(sounds)).missing
+
+    return missing
 
 
 async def _changed_within(event: asyncio.Event, seconds: float) -> None:

@@ -248,7 +248,7 @@ class FakePbx:
             self.sink(Signal(self.name, channel, self.living.get(channel, ev.Gone()), now()))
 
     async def check_sounds(self, sounds: Sequence[str]) -> SoundCheck:
-        return SoundCheck(self.missing, len(sounds))
+        return SoundCheck(tuple(sound for sound in self.missing if sound in sounds), len(sounds))
 
     def dials(self) -> list[Dial]:
         return [request for request in self.requests if isinstance(request, Dial)]

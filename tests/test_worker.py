@@ -19,7 +19,7 @@ from orchestrator.config import Config, ConfigError, Ledger, Notify, Pbx
 from orchestrator.config import Worker as WorkerConfig
 from orchestrator.guard.seal import Seal, key_beside
 from orchestrator.ledger.errors import LedgerUnusable
-from orchestrator.ledger.records import NewJob
+from orchestrator.ledger.records import NewJob, Script
 from orchestrator.ledger.sqlite import SqliteLedger, WorkerLock, connect
 from orchestrator.pbx.errors import PbxConfigError
 from orchestrator.pbx.port import Signal, Sink
@@ -183,6 +183,25 @@ async def test_the_reason_why_nothing_can_be_dialled_names_each_node_once(house:
         house.pbx["ast1"].link(False, "pbx ast1: no ARI answers")
         await house.until(lambda: worker.why_not_ready() is not None)
         assert worker.why_not_ready() == "ast1: no ARI answers"
+
+
+async def test_a_job_with_sounds_that_the_pbx_has_not_got_yet_fails_and_is_never_dialled(
+    house: House,
+) -> None:
+    async with house.working() as worker:
+        await house.until(lambda: worker.why_not_ready() is None)
+        new = msgspec.json.encode(Script((("en/new", "en/digits/4"),), 10))
+        house.pbx["ast1"].missing = ("en/new",)
+        sealed = Seal(key_beside(house.ledger)).seal("a", new)
+        ledger = await SqliteLedger.open(house.ledger)
+        await ledger.submit([new_job("a", house.clock(), sealed=sealed)])
+        await house.until(lambda: house.outcomes() == {"a": "failed"})
+        assert house.pbx["ast1"].dials() == []
+        house.pbx["ast1"].missing = ()
+        sealed = Seal(key_beside(house.ledger)).seal("b", new)
+        await ledger.submit([new_job("b", house.clock(), sealed=sealed)])
+        await ledger.close()
+        await house.until(lambda: house.outcomes().get("b") == "completed")
 
 
 async def test_the_stop_lets_live_calls_end_and_dials_nothing_more(house: House) -> None:
