@@ -161,7 +161,8 @@ class NodeDispatcher:
                 return
             if lacking:
                 reason = (
-                    f"pbx {self._config.name} lacks sounds that this job speaks; run: orchestrator sounds install"
+                    f"pbx {self._config.name} lacks sounds that this job speaks; "
+                    "run: orchestrator sounds install"
                 )
                 _log.error("job_sounds_missing", job=claim.job.id, pbx=self._config.name, count=len(lacking))
                 self._ledger.undial(claim.job.id, claim.call_id, self._clock())
