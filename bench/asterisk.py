@@ -55,13 +55,13 @@ def lab_with_sounds() -> Iterator[LabInfo]:
         stop_lab(NAME)
 
 
-def measure(calls: int, concurrent: int, folder: Path, profile: bool) -> dict[str, float]:
+def measure(calls: int, concurrent: int, cps: float, folder: Path, profile: bool) -> dict[str, float]:
     """Both sides, one after the other, and what they come to."""
     with lab_with_sounds() as lab, far_end(lab.sipp_port, folder / "sipp", most_calls=2 * concurrent):
         _say(f"(a) {calls} calls, {concurrent} at once, by the dialplan alone ...")
-        plain = asyncio.run(dialplan_side.run(lab, calls, concurrent))
+        plain = asyncio.run(dialplan_side.run(lab, calls, concurrent, cps))
         _say(f"(b) {calls} calls, {concurrent} at once, through the worker ...")
-        worked = worker_side.run(lab, calls, concurrent, folder / "worker", profile)
+        worked = worker_side.run(lab, calls, concurrent, cps, folder / "worker", profile)
     dialplan_cps, worker_cps = plain.ended / plain.seconds, worked.completed / worked.seconds
     return {
         "calls": calls,
@@ -91,13 +91,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--calls", type=int, default=1000)
     parser.add_argument("--concurrent", type=int, default=500)
+    parser.add_argument("--cps", type=float, default=200, help="calls started a second, on both sides")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures here as JSON")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="leave ledger and logs in DIR")
     parser.add_argument("--profile", action="store_true", help="profile the worker into DIR/worker.prof")
     arguments = parser.parse_args()
     with contextlib.ExitStack() as stack:
         folder = arguments.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        result = measure(arguments.calls, arguments.concurrent, folder, arguments.profile)
+        result = measure(arguments.calls, arguments.concurrent, arguments.cps, folder, arguments.profile)
     width = max(map(len, result))
     for name, value in result.items():
         print(f"{name:<{width}}  {value:>10}")

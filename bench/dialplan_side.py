@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from orchestrator.pace import Pace
 from tests.real.lab import LabInfo
 
 APP = "bench-dialplan"
@@ -24,8 +25,8 @@ class Run(msgspec.Struct, frozen=True):
     seconds: float
 
 
-async def run(lab: LabInfo, calls: int, concurrent: int) -> Run:
-    """Start `calls` calls, `concurrent` at once, each played by the `bench` context."""
+async def run(lab: LabInfo, calls: int, concurrent: int, cps: float) -> Run:
+    """Start `calls` calls, `cps` a second, `concurrent` at once, each played by the `bench` context."""
     auth = aiohttp.BasicAuth(lab.ari_username, lab.ari_password)
     async with aiohttp.ClientSession(auth=auth) as http:
         url = f"{lab.ws_url}?app={APP}&subscribeAll=true"
@@ -35,20 +36,29 @@ async def run(lab: LabInfo, calls: int, concurrent: int) -> Run:
                 json={"allowed": [{"type": "ChannelDestroyed"}]},
             ) as answer:
                 assert answer.status == 200, await answer.text()
-            return await _calls(ws, lab, calls, concurrent)
+            return await _calls(ws, lab, calls, concurrent, Pace(cps))
 
 
-async def _calls(ws: aiohttp.ClientWebSocketResponse, lab: LabInfo, calls: int, concurrent: int) -> Run:
+async def _calls(
+    ws: aiohttp.ClientWebSocketResponse, lab: LabInfo, calls: int, concurrent: int, pace: Pace
+) -> Run:
     mine: set[str] = set()
     ended = failed = started = 0
     began = time.monotonic()
     while ended + failed < calls:
-        while started < calls and len(mine) < concurrent:
+        while started < calls and len(mine) < concurrent and not pace.wait(time.monotonic()):
+            pace.take(time.monotonic())
             channel = str(uuid.uuid4())
             mine.add(channel)
             started += 1
             await ws.send_str(_originate(channel, lab, started))
-        event: dict[str, Any] = msgspec.json.decode(await asyncio.wait_for(ws.receive_str(), 60))
+        pause = pace.wait(time.monotonic()) if started < calls and len(mine) < concurrent else 60.0
+        try:
+            async with asyncio.timeout(pause):
+                message = await ws.receive_str()
+        except TimeoutError:
+            continue
+        event: dict[str, Any] = msgspec.json.decode(message)
         if event["type"] == "RESTResponse" and event["status_code"] >= 300:
             mine.discard(event["request_id"])
             failed += 1

@@ -49,13 +49,13 @@ class Run(msgspec.Struct, frozen=True):
     peak_rss_mb: float
 
 
-def run(lab: LabInfo, calls: int, concurrent: int, folder: Path, profile: bool = False) -> Run:
+def run(lab: LabInfo, calls: int, concurrent: int, cps: float, folder: Path, profile: bool = False) -> Run:
     """Make `calls` calls through a worker that lives in `folder`, `concurrent` at once at most.
 
     CPU is counted from the moment when the worker is ready: its start is not a call's cost.
     """
     port, listen = _free_port(), f"127.0.0.1:{_free_port()}"
-    config = load_config(_configure(lab, concurrent, folder, port, listen), {})
+    config = load_config(_configure(lab, concurrent, cps, folder, port, listen), {})
     got = folder / "webhooks.log"
     receiver = subprocess.Popen([sys.executable, "-m", "bench.receiver", str(port), str(got)])
     command = [sys.executable, "-m", "orchestrator", "run", "-c", str(folder / "orchestrator.toml")]
@@ -80,7 +80,7 @@ def run(lab: LabInfo, calls: int, concurrent: int, folder: Path, profile: bool =
     return _measure(config, got, after - before, rss, calls, reactions)
 
 
-def _configure(lab: LabInfo, concurrent: int, folder: Path, port: int, listen: str) -> Path:
+def _configure(lab: LabInfo, concurrent: int, cps: float, folder: Path, port: int, listen: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "templates").mkdir(exist_ok=True)
     (folder / "templates" / "digits.ssml").write_text(TEMPLATE)
@@ -98,7 +98,7 @@ url = "{lab.ari_url}"
 username = "{lab.ari_username}"
 password_file = "{lab.ari_password_file}"
 dial = "{lab.sipp_dial}"
-max_cps = 500
+max_cps = {cps}
 max_calls = {concurrent}
 [http]
 listen = "{listen}"

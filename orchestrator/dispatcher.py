@@ -25,7 +25,7 @@ from orchestrator.report import Reporter
 
 LONGEST_WAIT: Final = 1.0
 """Seconds after which a node looks again in any case, for a due job that it may not take now."""
-CLAIM_AHEAD: Final = 0.02
+CLAIM_AHEAD: Final = 0.05
 """Seconds of the node's pace that are claimed at once, so that one commit serves several starts."""
 STALE: Final = 2.0
 """Seconds after which a claim that was long in coming is given back: its timers began when it was made."""
