@@ -91,7 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--calls", type=int, default=1000)
     parser.add_argument("--concurrent", type=int, default=500)
-    parser.add_argument("--cps", type=float, default=200, help="calls started a second, on both sides")
+    parser.add_argument("--cps", type=float, default=300, help="calls started a second, on both sides")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures here as JSON")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="leave ledger and logs in DIR")
     parser.add_argument("--profile", action="store_true", help="profile the worker into DIR/worker.prof")

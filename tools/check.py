@@ -34,10 +34,12 @@ def main() -> int:
         return 1
     if arguments.lint:
         return 0
+    if not run("tests that listen", ["pytest", "-q", "-m", "alone", *more]):
+        return 1
     print("── tests ".ljust(78, "─"), flush=True)
     workers = str(min(4, os.cpu_count() or 1))
     # The tests' closing line is the last thing printed, so that nobody has to look for it.
-    tests = ["pytest", "-n", workers, "--dist", "loadgroup", "-q", *more]
+    tests = ["pytest", "-n", workers, "--dist", "loadgroup", "-q", "-m", "not alone", *more]
     return subprocess.run([sys.executable, "-m", *tests], cwd=ROOT, check=False).returncode
 
 

@@ -14,10 +14,12 @@ from tests.audio_decode import decode_digits, digit_sounds
 from tests.real.lab import LabInfo, is_whole
 from tests.real.worker import worker_on
 
-pytestmark = pytest.mark.real
+# A machine that is busy with other tests loses packets, and with them parts of digits.
+pytestmark = [pytest.mark.real, pytest.mark.alone]
 
 NUMBER = "+12025550100"
 CODES = 20
+AT_ONCE = 10
 
 
 def codes_of(seed: int) -> list[str]:
@@ -59,8 +61,8 @@ def test_the_callee_hears_each_digit_of_the_code_in_order_and_twice(
             {"to": NUMBER, "from": caller, "code": code, "language": language}
             for caller, code in callers.items()
         ]
-        ids = house.submit(jobs)
-        house.wait_ended(ids, seconds=120)
+        for first in range(0, CODES, AT_ONCE):
+            house.wait_ended(house.submit(jobs[first : first + AT_ONCE]), seconds=120)
         recordings = whole_recordings(lab, callers)
     templates, spoken = digit_sounds(folder), phrases(folder)
     heard = {
