@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.real, pytest.mark.alone]
 
 NUMBER = "+12025550100"
 CODES = 20
-AT_ONCE = 10
+AT_ONCE = 7
 
 
 def codes_of(seed: int) -> list[str]:
@@ -66,7 +66,7 @@ def test_the_callee_hears_each_digit_of_the_code_in_order_and_twice(
         recordings = whole_recordings(lab, callers)
     templates, spoken = digit_sounds(folder), phrases(folder)
     heard = {
-        caller: "".join(found.digit for found in decode_digits(path, templates, phrases=spoken))
+        caller: "".join(found.digit for found in decode_digits(path, templates, phrases=spoken, slipped=0.4))
         for caller, path in recordings.items()
     }
     assert heard == {caller: code * 2 for caller, code in callers.items()}
