@@ -14,7 +14,8 @@ from tests.audio_decode import decode_digits, digit_sounds
 from tests.real.lab import LabInfo, is_whole
 from tests.real.worker import worker_on
 
-# A machine that is busy with other tests loses packets, and with them parts of digits.
+# Now and then a packet is missing in a recording, most of all beside other tests. Where it is lost, on the way
+# or in the recorder, is not known yet. So at most one digit may be less than whole, and must still be told.
 pytestmark = [pytest.mark.real, pytest.mark.alone]
 
 NUMBER = "+12025550100"
@@ -69,4 +70,6 @@ def test_the_callee_hears_each_digit_of_the_code_in_order_and_twice(
         caller: "".join(found.digit for found in decode_digits(path, templates, phrases=spoken, slipped=0.4))
         for caller, path in recordings.items()
     }
+    whole = sum(len(decode_digits(path, templates, phrases=spoken)) for path in recordings.values())
+    assert whole >= sum(len(code) * 2 for code in codes) - 1
     assert heard == {caller: code * 2 for caller, code in callers.items()}

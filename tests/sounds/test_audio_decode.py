@@ -134,7 +134,7 @@ def test_a_sound_too_short_to_tell_is_refused() -> None:
 
 @pytest.mark.parametrize("code", codes(6, seed=21))
 @pytest.mark.parametrize("part", [0.25, 0.5, 0.75])
-def test_a_digit_that_lost_a_packet_in_the_recorder_is_told_by_what_is_left(code: str, part: float) -> None:
+def test_a_digit_that_lost_a_packet_is_told_by_what_is_left(code: str, part: float) -> None:
     """Every second digit lacks 20 ms in its middle: too little is left for a match of the whole."""
     templates = digit_sounds(SOUNDS / "en")
     played = []
