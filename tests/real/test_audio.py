@@ -14,8 +14,8 @@ from tests.audio_decode import decode_digits, digit_sounds
 from tests.real.lab import LabInfo, is_whole
 from tests.real.worker import worker_on
 
-# Now and then a packet is missing in a recording, most of all beside other tests. Where it is lost, on the way
-# or in the recorder, is not known yet. So at most one digit may be less than whole, and must still be told.
+# Now and then a packet is missing in a recording, most of all beside other tests. Where it is lost is not
+# known yet. So at most one digit may be less than whole, and it must still be told.
 pytestmark = [pytest.mark.real, pytest.mark.alone]
 
 NUMBER = "+12025550100"
