@@ -82,6 +82,12 @@ class Rig:
                 await self._news.wait()
         return found()[0]
 
+    async def count(self, channel: str, kind: type[CallEvent], times: int, seconds: float = 15) -> None:
+        async with asyncio.timeout(seconds):
+            while sum(isinstance(each, kind) for each in self.of(channel)) < times:
+                self._news.clear()
+                await self._news.wait()
+
     async def link(self, up: bool, count: int = 1) -> Link:
         def found() -> list[Link]:
             return [each for each in self.told if isinstance(each, Link) and each.up is up]
@@ -227,8 +233,14 @@ async def test_a_cancelled_ringing_ends_and_a_question_tells_how_far_it_is(
     async with rigged(lab, transport) as rig:
         channel = rig.dial("0102")
         await rig.until(channel, Ringing)
-        rig.pbx.send(Ask(channel))
-        assert await rig.until(channel, Alive) == Alive(ringing=True, up=False, ready=False)
+        # Asterisk tells of the ringing a moment before it sets the channel's state, so the first answer may
+        # still say "down"; it never says that the channel is up.
+        asked = 0
+        while Alive(ringing=True, up=False, ready=False) not in rig.of(channel):
+            rig.pbx.send(Ask(channel))
+            asked += 1
+            await rig.count(channel, Alive, asked)
+        assert not any(each.up for each in rig.of(channel) if isinstance(each, Alive))
         rig.pbx.send(PlaySounds(channel, "p1", ("en/digits/1",)))
         assert await rig.until(channel, PlayRefused) == PlayRefused("p1", 409, "Conflict")
         rig.pbx.send(Hangup(channel))
@@ -245,7 +257,7 @@ async def test_an_originate_sent_twice_rings_once_and_is_adopted(lab: LabInfo, t
         rig.pbx.send(Dial(channel, "+12025550102", "+15550100", 10))
         await rig.until(channel, Alive)
         assert rig.of(channel).count(Accepted()) == 2
-        assert lab_cli(lab.name, "core show channels concise").count("12025550102") <= 1
+        assert lab_cli(lab.name, "core show channels concise").count("!12025550102!") <= 1
         rig.pbx.send(Hangup(channel))
         await rig.until(channel, Ended)
 
