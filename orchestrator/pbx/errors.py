@@ -21,3 +21,17 @@ class PbxUnreachable(PbxError):
 
 class PbxProtocolError(PbxError):
     """The peer sent what its protocol does not allow."""
+
+
+def weightiest(group: BaseExceptionGroup[PbxError]) -> PbxError:
+    """The fault that ended a connection's task group. The others are its echoes, so one that is more than
+    "nobody answers" goes before."""
+    faults: list[PbxError] = []
+    stack: list[BaseException] = [group]
+    while stack:
+        fault = stack.pop(0)
+        if isinstance(fault, BaseExceptionGroup):
+            stack.extend(fault.exceptions)
+        elif isinstance(fault, PbxError):
+            faults.append(fault)
+    return min(faults, key=lambda fault: type(fault) is PbxUnreachable)

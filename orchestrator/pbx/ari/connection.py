@@ -18,7 +18,7 @@ from orchestrator.pbx.ari.pooled import NotSent, exchange
 from orchestrator.pbx.ari.rest import Outcome, Outgoing, RequestTable
 from orchestrator.pbx.ari.settings import AriSettings
 from orchestrator.pbx.ari.translate import Told, translate
-from orchestrator.pbx.errors import PbxError, PbxUnreachable
+from orchestrator.pbx.errors import PbxError, PbxUnreachable, weightiest
 
 log = structlog.get_logger(__name__)
 
@@ -84,7 +84,7 @@ class Connection:
                 tasks.create_task(self._keep_alive(), name="ari pings")
                 established(transport)
         except* PbxError as group:
-            failure = _first(group)
+            failure = weightiest(group)
         if failure is not None:
             raise failure
 
@@ -199,16 +199,3 @@ class Connection:
                 raise PbxUnreachable(
                     f"pbx {self._settings.name}: no answer to a ping; the network or Asterisk stalls"
                 )
-
-
-def _first(group: BaseExceptionGroup[PbxError]) -> PbxError:
-    """The fault that ended the connection; the others are its echoes. A named one goes before."""
-    faults: list[PbxError] = []
-    stack: list[BaseException] = [group]
-    while stack:
-        fault = stack.pop(0)
-        if isinstance(fault, BaseExceptionGroup):
-            stack.extend(fault.exceptions)
-        elif isinstance(fault, PbxError):
-            faults.append(fault)
-    return min(faults, key=lambda fault: type(fault) is PbxUnreachable)

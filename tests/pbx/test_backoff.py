@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.pbx.ari.backoff import full_jitter, stay_away
+from orchestrator.pbx.backoff import full_jitter, stay_away
 
 
 @given(st.integers(0, 10_000), st.integers())
