@@ -17,12 +17,13 @@ from orchestrator.pbx.ari import census, sounds, wire
 from orchestrator.pbx.ari.connection import Connection, Replaced
 from orchestrator.pbx.ari.handshake import AddressNotFound, open_events
 from orchestrator.pbx.ari.pooled import exchange, open_session
-from orchestrator.pbx.ari.requests import RestCall, Unfit
+from orchestrator.pbx.ari.requests import RestCall
 from orchestrator.pbx.ari.rest import Full, RequestTable, unsent
 from orchestrator.pbx.ari.settings import AriSettings
 from orchestrator.pbx.ari.translate import Told
 from orchestrator.pbx.backoff import full_jitter, stay_away
 from orchestrator.pbx.errors import PbxConfigError, PbxError, PbxUnreachable
+from orchestrator.pbx.fit import Unfit
 from orchestrator.pbx.port import Dial, Link, Request, Signal, Sink, SoundCheck
 
 log = structlog.get_logger(__name__)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.call.commands import Ask, Hangup, StopPlay
-from orchestrator.pbx.ari.requests import RestCall, Unfit, build, dial_string, media_uri
+from orchestrator.pbx.ari.requests import RestCall, build, media_uri
+from orchestrator.pbx.fit import Unfit, dial_string
 from orchestrator.pbx.port import Dial, PlaySounds
 from tests.pbx.ari.fake_ari import settings_for
 

@@ -15,8 +15,8 @@ from orchestrator.call.events import (
     Refused,
 )
 from orchestrator.pbx.ari.fates import Answer
-from orchestrator.pbx.ari.requests import Unfit
 from orchestrator.pbx.ari.rest import NOTHING, Full, RequestTable, unsent
+from orchestrator.pbx.fit import Unfit
 from orchestrator.pbx.port import Dial, PlaySounds, Request
 from tests.pbx.ari.fake_ari import settings_for
 
