@@ -59,9 +59,12 @@ def measure(calls: int, concurrent: int, cps: float, folder: Path, profile: bool
     """Both sides, one after the other, and what they come to."""
     with lab_with_sounds() as lab, far_end(lab.sipp_port, folder / "sipp", most_calls=2 * concurrent):
         _say(f"(a) {calls} calls, {concurrent} at once, by the dialplan alone ...")
+        before = worker_side.usage(lab.pid)[0]
         plain = asyncio.run(dialplan_side.run(lab, calls, concurrent, cps))
+        between = worker_side.usage(lab.pid)[0]
         _say(f"(b) {calls} calls, {concurrent} at once, through the worker ...")
         worked = worker_side.run(lab, calls, concurrent, cps, folder / "worker", profile)
+        after = worker_side.usage(lab.pid)[0]
     dialplan_cps, worker_cps = plain.ended / plain.seconds, worked.completed / worked.seconds
     return {
         "calls": calls,
@@ -70,6 +73,8 @@ def measure(calls: int, concurrent: int, cps: float, folder: Path, profile: bool
         "worker_cps": round(worker_cps, 1),
         "ratio": round(worker_cps / dialplan_cps, 3),
         "worker_cpu_ms_per_call": round(worked.cpu_ms_per_call, 2),
+        "dialplan_pbx_cpu_ms_per_call": round(1000 * (between - before) / calls, 2),
+        "worker_pbx_cpu_ms_per_call": round(1000 * (after - between) / calls, 2),
         "stasis_to_play_ms_p50": bucket(worked.stasis_to_play_ms, 50),
         "stasis_to_play_ms_p99": bucket(worked.stasis_to_play_ms, 99),
         "play_accepted_ms_p50": round(percentile(worked.play_accepted_ms, 50), 2),

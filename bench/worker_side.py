@@ -65,9 +65,9 @@ def run(lab: LabInfo, calls: int, concurrent: int, cps: float, folder: Path, pro
         worker = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         _wait_ready(listen, worker)
-        before, _ = _usage(worker.pid)
+        before, _ = usage(worker.pid)
         asyncio.run(_submit_and_wait(config, calls, worker))
-        after, rss = _usage(worker.pid)
+        after, rss = usage(worker.pid)
         reactions = _reactions(listen)
         worker.send_signal(signal.SIGTERM)
         worker.wait(60)
@@ -205,7 +205,7 @@ def _measure(
     )
 
 
-def _usage(pid: int) -> tuple[float, float]:
+def usage(pid: int | None) -> tuple[float, float]:
     """CPU seconds of all its threads, and the largest resident set in MB (proc(5))."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

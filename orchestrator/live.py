@@ -236,7 +236,7 @@ class LiveCalls:
         match command:
             case Originate():
                 request = Dial(command.channel, command.number, command.caller_id, command.ring_timeout)
-                self._meters.dials.labels(live.pbx).inc()
+                self._meters.dialled(live.pbx)
             case Play():
                 if command.play > len(live.script.plays):  # a call taken up whose script cannot be opened
                     refused = ev.PlayRefused(command.playback, 0, "what it has to say cannot be read")

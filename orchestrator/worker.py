@@ -36,7 +36,7 @@ from orchestrator.upkeep import batch_cdrs, flush_cdrs, keep_counts, keep_forget
 
 LOOK: Final = 0.1
 """Seconds after which a lock that was taken is tried once more."""
-GC_THRESHOLD: Final = 20_000
+GC_THRESHOLD: Final = 100_000
 """New objects between two collections of the youngest generation; nearly all die by counting before."""
 FLUSH_TIMEOUT: Final = 5.0
 """Seconds that notifications get to go out at the end; the rest waits in the ledger."""

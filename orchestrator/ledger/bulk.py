@@ -6,27 +6,46 @@ statements a commit are thirty waits for the loop. One statement with many rows 
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import chain
 from typing import Any, Final
 
-SIZES: Final = (64, 16, 4, 1)
-"""Rows a statement. Few sizes, so that each statement's text is compiled once and found again."""
+LARGEST: Final = 64
+"""Rows a statement at most."""
+EXACT: Final = 16
+"""Up to so many rows go in one statement, whatever their number; more go by powers of two. So there are few
+texts, and SQLite compiles each once and finds it again (`CACHED`)."""
+CACHED: Final = 512
+"""Compiled statements that a connection has to keep for that."""
 
 Row = Sequence[Any]
 
 
 def execute_many(db: sqlite3.Connection, statement: str, rows: Sequence[Row]) -> list[Any]:
     """Run `statement`, with its `{rows}` made into `(?, …), (?, …)`, over all rows. What it returned."""
+    if not rows:
+        return []
+    width = len(rows[0])
+    if len(rows) <= EXACT:
+        text = _text(statement, width, len(rows))
+        return db.execute(text, tuple(chain.from_iterable(rows))).fetchall()
     returned: list[Any] = []
     for part in _parts(rows):
-        marks = "(" + ",".join("?" * len(part[0])) + ")"
-        text = statement.format(rows=",".join([marks] * len(part)))
-        returned += db.execute(text, [value for row in part for value in row]).fetchall()
+        text = _text(statement, width, len(part))
+        returned += db.execute(text, tuple(chain.from_iterable(part))).fetchall()
     return returned
 
 
+@lru_cache(maxsize=CACHED)
+def _text(statement: str, width: int, count: int) -> str:
+    marks = "(" + ",".join("?" * width) + ")"
+    return statement.format(rows=",".join([marks] * count))
+
+
 def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    at = 0
-    while at < len(rows):
-        size = next(size for size in SIZES if size <= len(rows) - at)
+    at, left = 0, len(rows)
+    while left:
+        size = left if left <= EXACT else min(LARGEST, 1 << (left.bit_length() - 1))
         yield rows[at : at + size]
         at += size
+        left -= size

@@ -144,6 +144,17 @@ class GroupCommit:
         self._add(Part(operation, future, None))
         return await future
 
+    def look(self, read: Operation[T]) -> T | None:
+        """Read something that no transaction is needed for, now. None while the connection is at work."""
+        if self._at_work is not None or self._closed:
+            return None
+        try:
+            return read(self._db)
+        except sqlite3.Error as error:
+            if not is_passing(error):
+                raise
+            return None
+
     async def close(self) -> None:
         """Commit what was handed over, and close. What cannot be committed now is given up: whoever awaits it
         gets `LedgerClosed`."""

@@ -71,6 +71,7 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX outbox_lane ON outbox (lane, sequence);
     CREATE INDEX outbox_pending ON outbox (next_at) WHERE state = 'pending';
+    CREATE INDEX outbox_stopped ON outbox (lane) WHERE state = 'stopped';
     CREATE INDEX outbox_dead ON outbox (id) WHERE state = 'dead';
     CREATE INDEX outbox_cdr ON outbox (created_at) WHERE type = 'cdr';
     """,

@@ -8,6 +8,7 @@ import asyncio
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Generic, TextIO, TypeVar
@@ -15,6 +16,7 @@ from typing import Generic, TextIO, TypeVar
 import structlog
 
 from orchestrator.ledger import outbox, queries, views
+from orchestrator.ledger.bulk import CACHED
 from orchestrator.ledger.errors import LedgerStuck, LedgerUnusable
 from orchestrator.ledger.groupcommit import GroupCommit, Operation, Part
 from orchestrator.ledger.records import (
@@ -42,6 +44,8 @@ R = TypeVar("R")
 
 BUSY_TIMEOUT = 5.0
 """Seconds that opening waits for another process's lock. Later on nothing waits: it is tried again."""
+LOOK = 0.005
+"""Seconds between two tries of what SQLite does not wait for by itself."""
 CACHE_KIB = 32 * 1024
 """Memory for pages. Calls and journals are found by random ids, so a small cache would read much anew."""
 CHECKPOINT_PAGES = 8000
@@ -60,14 +64,20 @@ def connect(path: Path) -> sqlite3.Connection:
         if path.name != ":memory:":
             # Codes are sealed, but numbers are not: nobody else's business.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        db = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(
+            path,
+            timeout=BUSY_TIMEOUT,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=CACHED,
+        )
     except (OSError, sqlite3.Error) as error:
         raise LedgerUnusable(
             f"ledger {path} cannot be opened: {error}. Check the folder and its owner."
         ) from None
     try:
         check(db, str(path))  # before anything is changed: it may be somebody else's file
-        db.execute("PRAGMA journal_mode = WAL")
+        _patiently(db, "PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA secure_delete = ON")
         db.execute("PRAGMA temp_store = MEMORY")
@@ -86,6 +96,21 @@ def connect(path: Path) -> sqlite3.Connection:
             ) from None
         raise LedgerUnusable(f"ledger {path} cannot be used: {error}.") from None
     return db
+
+
+def _patiently(db: sqlite3.Connection, statement: str) -> None:
+    """Several processes that make the same new file at once would deadlock on the change to WAL, so SQLite
+    tells one of them at once that it is locked, whatever `busy_timeout` says."""
+    until = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            db.execute(statement)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            time.sleep(LOOK)
+        else:
+            return
 
 
 def erase(db: sqlite3.Connection) -> None:
@@ -279,7 +304,9 @@ class SqliteLedger:
     # People, and upkeep.
 
     async def changed(self) -> bool:
-        version = await self._call(_data_version)
+        version = self._commits.look(_data_version)
+        if version is None:
+            return False
         changed, self._data_version = version != self._data_version, version
         return changed
 

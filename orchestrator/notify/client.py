@@ -6,7 +6,7 @@ Connections are kept open between webhooks. Who calls sees to how many are in fl
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -30,6 +30,7 @@ class Client:
 
     def __init__(self, settings: NotifySettings, *, resolver: Resolver | None = None) -> None:
         self._settings = settings
+        self._own = f"trusted {settings.url}"
         self._resolver = resolver
         self._idle: dict[str, list[Connection]] = {}
         self._kept = 0
@@ -61,14 +62,51 @@ class Client:
     def origin(self, url: str) -> str:
         """The receiver that `url` belongs to. The operator's own is never one with a job's."""
         if url == self._settings.url:
-            return f"trusted {url}"
+            return self._own
         try:
             return target(url).origin
         except ValueError:
             return "unusable"  # `post` will say so
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Response:
-        """Send `body` once. Whatever goes wrong is an answer too."""
+    def begin(
+        self, url: str, body: bytes, headers: Mapping[str, str], done: Callable[[Response | None], None]
+    ) -> bool:
+        """Send `body` once over a connection that lies idle. False, and nothing is done, when none does.
+
+        `done` is called with the answer, later. None: the connection had been closed as it lay idle; `post`
+        it. A webhook a task would cost as much as all the rest of it.
+        """
+        try:
+            to = target(url)
+            message = request(to, headers, body)
+        except ValueError:
+            return False  # `post` says why
+        origin = self._own if url == self._settings.url else to.origin
+        connection = self._take(origin)
+        if connection is None:
+            return False
+        started = self._loop.time()
+
+        def ended(result: Answered | Exception) -> None:
+            if not isinstance(result, Exception):
+                if connection.usable:
+                    self._keep(origin, connection)
+                done(result)
+            elif isinstance(result, ConnectionEnded) and self._loop.time() - started <= _STALE:
+                done(None)
+            else:
+                done(self._failed(result, to, started))
+
+        try:
+            connection.begin(message, self._settings.timeout, ended)
+        except ConnectionEnded:
+            return False
+        return True
+
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], *, fresh: bool = False
+    ) -> Response:
+        """Send `body` once, with `fresh` over a new connection. Whatever goes wrong is an answer too."""
         started = self._loop.time()
         try:
             to = target(url)
@@ -77,30 +115,37 @@ class Client:
             return Failed(f"cannot be sent: {error}")
         try:
             try:
-                return await self._exchange(url, to, message, started)
+                return await self._exchange(url, to, message, started, fresh=fresh)
             except ConnectionEnded:
                 # A kept connection may have been closed just as we wrote. Receivers know a repeated
                 # webhook-id, so ask again at once, and once, rather than in 5 s.
-                if self._loop.time() - started > _STALE:
+                if fresh or self._loop.time() - started > _STALE:
                     raise
                 return await self._exchange(url, to, message, started, fresh=True)
-        except TimeoutError:
-            return Failed(f"no answer within {self._loop.time() - started:.0f} s")
-        except (NameNotFound, BadAnswer, ConnectionEnded) as error:
-            return Failed(str(error))
-        except AddressRefused as error:
-            return Failed(str(error.strerror))
+        except (TimeoutError, NameNotFound, BadAnswer, ConnectionEnded) as error:
+            return self._failed(error, to, started)
         except (OSError, ValueError, RuntimeError) as error:
             # ValueError: a host that TLS cannot name. RuntimeError: uvloop raises it for some sockets.
-            reason = error.strerror if isinstance(error, OSError) else None
-            return Failed(f"cannot connect to {to.host}:{to.port}: {reason or type(error).__name__}")
+            return self._failed(error, to, started)
+
+    def _failed(self, error: Exception, to: Target, started: float) -> Failed:
+        match error:
+            case TimeoutError():
+                return Failed(f"no answer within {self._loop.time() - started:.0f} s")
+            case NameNotFound() | BadAnswer() | ConnectionEnded():
+                return Failed(str(error))
+            case AddressRefused():
+                return Failed(str(error.strerror))
+            case _:
+                reason = error.strerror if isinstance(error, OSError) else None
+                return Failed(f"cannot connect to {to.host}:{to.port}: {reason or type(error).__name__}")
 
     async def _exchange(
-        self, url: str, to: Target, message: bytes, started: float, *, fresh: bool = False
+        self, url: str, to: Target, message: bytes, started: float, *, fresh: bool
     ) -> Answered:
         settings = self._settings
         trusted = url == settings.url
-        origin = f"trusted {url}" if trusted else to.origin
+        origin = self._own if trusted else to.origin
         left = settings.timeout - (self._loop.time() - started)
         connection = None if fresh else self._take(origin)
         if connection is None:

@@ -26,7 +26,9 @@ class Connection(asyncio.Protocol):
         self._lost = lost
         self._transport: asyncio.Transport | None = None
         self._parser = HttpResponseParser(self)
-        self._answer: asyncio.Future[Answered] | None = None
+        self._done: Callable[[Answered | Exception], None] | None = None
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self.idle_since = 0.0
         """When it was last put away (event loop's seconds)."""
         self._reset()
@@ -50,26 +52,42 @@ class Connection(asyncio.Protocol):
         """Whether another request may be written."""
         return self._keep and self._transport is not None and not self._transport.is_closing()
 
-    async def exchange(self, request: bytes, timeout: float) -> Answered:  # noqa: ASYNC109 - a timer is cheaper
-        """Write `request` and await its answer.
+    def begin(self, request: bytes, timeout: float, done: Callable[[Answered | Exception], None]) -> None:
+        """Write `request`; `done` is called once with its answer, and never before this returns.
 
-        Raises ConnectionEnded when it is closed before the answer's headers are complete, BadAnswer for
+        Or with ConnectionEnded when it is closed before the answer's headers are complete, BadAnswer for
         what is no answer, TimeoutError after `timeout` seconds. After each of these it is closed.
+
+        Raises ConnectionEnded when it is closed already.
         """
         transport = self._transport
         if transport is None or transport.is_closing():
             raise ConnectionEnded
         self._reset()
-        answer: asyncio.Future[Answered] = self._loop.create_future()
-        self._answer = answer
-        timer = self._loop.call_later(timeout, self._time_out)
+        self._done = done
+        self._deadline = self._loop.time() + timeout
+        if self._timer is None:
+            self._timer = self._loop.call_later(timeout, self._look_at_the_time)
         transport.write(request)
+
+    async def exchange(self, request: bytes, timeout: float) -> Answered:  # noqa: ASYNC109 - see `begin`
+        """Write `request` and await its answer. Raises what `begin` gives to `done`."""
+        answer: asyncio.Future[Answered] = self._loop.create_future()
+
+        def done(result: Answered | Exception) -> None:
+            if answer.done():
+                return
+            if isinstance(result, Exception):
+                answer.set_exception(result)
+            else:
+                answer.set_result(result)
+
+        self.begin(request, timeout, done)
         try:
             return await answer
         finally:
-            timer.cancel()
-            if self._answer is not None:  # cancelled
-                self._answer = None
+            if self._done is done:  # cancelled
+                self._done = None
                 self.abort()
 
     def abort(self) -> None:
@@ -84,7 +102,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._answer is None:
+        if self._done is None:
             self.abort()  # it speaks without being asked
             return
         self._taken += len(data)
@@ -111,7 +129,10 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._keep = False
-        if self._answer is not None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._done is not None:
             if self._status:
                 self._succeed()  # the status is known, so a fault in the rest changes nothing
             else:
@@ -151,20 +172,26 @@ class Connection(asyncio.Protocol):
     # The ends of an exchange.
 
     def _succeed(self) -> None:
-        answer, self._answer = self._answer, None
+        done, self._done = self._done, None
         if not self._keep:
             self.abort()
-        if answer is not None and not answer.done():
-            answer.set_result(Answered(self._status, self._retry_after))
+        if done is not None:
+            done(Answered(self._status, self._retry_after))
 
     def _fail(self, error: Exception) -> None:
-        answer, self._answer = self._answer, None
+        done, self._done = self._done, None
         self.abort()
-        if answer is not None and not answer.done():
-            answer.set_exception(error)
+        if done is not None:
+            done(error)
 
-    def _time_out(self) -> None:
-        if self._answer is None:
+    def _look_at_the_time(self) -> None:
+        """One timer serves many exchanges: it is set when one begins without it, and looks again."""
+        self._timer = None
+        if self._done is None:
+            return
+        left = self._deadline - self._loop.time()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._look_at_the_time)
             return
         self._keep = False
         if self._status:

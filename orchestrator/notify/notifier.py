@@ -14,7 +14,7 @@ ledger what has become due there: retries, what found no room, what a former pro
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from urllib.parse import urlsplit
 
 import structlog
@@ -230,25 +230,48 @@ class Notifier:
         if self._lanes.behind and not self._sweep_wanted:
             self.wake()
         while (delivery := self._lanes.take()) is not None:
-            task = self._group.create_task(self._send(delivery))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._send(delivery)
         if self._lanes.quiet:
             self._quiet.set()
         else:
             self._quiet.clear()
 
-    async def _send(self, first: Delivery) -> None:
-        """Send, then go on with whatever is next, so that a busy notifier needs few tasks."""
-        loop = asyncio.get_running_loop()
-        delivery: Delivery | None = first
-        while delivery is not None and self._group is not None:
-            started = loop.time()
-            headers = self._signer.headers(delivery.event_id, int(self._clock()), delivery.body)
-            response = await self._client.post(delivery.url, delivery.body, headers)
-            self._judge(delivery, response, loop.time() - started)
-            delivery = self._lanes.take()
-            self._pump()
+    def _send(self, delivery: Delivery) -> None:
+        """Over an idle connection where there is one, else by a task that makes one."""
+        began = self._clock()
+        headers = self._signer.headers(delivery.event_id, int(began), delivery.body)
+
+        def answered(response: Response | None) -> None:
+            if response is None:
+                self._spawn(self._post(delivery, headers, began, fresh=True))
+                return
+            try:
+                self._landed(delivery, response, began)
+            except Exception as error:  # noqa: BLE001 - nobody awaits us, so `run` raises it
+                self._spawn(_raise(error))
+
+        if not self._client.begin(delivery.url, delivery.body, headers, answered):
+            self._spawn(self._post(delivery, headers, began, fresh=False))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        if self._group is None:  # ending
+            work.close()
+            return
+        task = self._group.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _post(
+        self, delivery: Delivery, headers: Mapping[str, str], began: float, *, fresh: bool
+    ) -> None:
+        response = await self._client.post(delivery.url, delivery.body, headers, fresh=fresh)
+        self._landed(delivery, response, began)
+
+    def _landed(self, delivery: Delivery, response: Response, began: float) -> None:
+        if self._group is None:  # ending: it stays pending
+            return
+        self._judge(delivery, response, self._clock() - began)
+        self._pump()
 
     def _judge(self, delivery: Delivery, response: Response, seconds: float) -> None:
         now = self._clock()
@@ -295,6 +318,10 @@ class Notifier:
         else:
             self._lanes.leave(delivery.lane)
             self._ledger_due = min(self._ledger_due, retry.at)
+
+
+async def _raise(error: Exception) -> None:
+    raise error
 
 
 def _receiver(url: str) -> str:

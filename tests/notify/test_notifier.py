@@ -3,8 +3,9 @@
 import asyncio
 import json
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
+import pytest
 from aiohttp import web
 from msgspec.structs import replace
 from standardwebhooks import Webhook
@@ -304,3 +305,41 @@ async def test_an_idle_receivers_failures_are_remembered_and_any_answer_ends_the
     assert watch.heard("b", answered=True) is None
     assert watch.heard("a", answered=False) is None
     assert watch.heard("a", answered=True) == "up"
+
+
+async def test_an_outbox_that_fails_ends_the_run_also_when_a_kept_connection_brought_the_answer() -> None:
+    world = World()
+    delivered = world.outbox.delivered
+
+    def fail_at_the_second(ids: Sequence[int]) -> None:
+        if world.outbox.arrived:
+            raise RuntimeError("the outbox is broken")
+        delivered(ids)
+
+    world.outbox.delivered = fail_at_the_second  # type: ignore[method-assign]
+
+    async def deliver() -> None:
+        async with world.receiver().listening() as receiver, world.notifier() as notifier:
+            world.commit(notifier, world.job(receiver.url()))
+            await world.ended()
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await deliver()
+    assert caught.group_contains(RuntimeError, match="broken")
+
+
+async def test_an_event_meets_a_kept_connection_that_was_closed_and_arrives_by_a_new_one_at_once() -> None:
+    world = World()
+
+    async def last_of_its_connection(request: web.Request, got: Got) -> web.StreamResponse:
+        assert request.transport is not None
+        if len(receiver.got) == 2:  # read, and then not answered
+            request.transport.abort()
+        return web.Response(status=204)
+
+    async with world.receiver().listening() as receiver, world.notifier() as notifier:
+        receiver.answer = last_of_its_connection
+        world.commit(notifier, world.job(receiver.url()))
+        await world.arrived(3)
+        assert [got.id for got in receiver.got][1] == [got.id for got in receiver.got][2]
+        assert world.tallies.counts == {"delivered": 3}

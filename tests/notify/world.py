@@ -190,6 +190,7 @@ class World:
         settings = {"worker": "w1", "secrets": (SECRET,), "allow": LOOPBACK, "sweep_gap": 0.0} | changes
         self.settings = NotifySettings(**settings)  # type: ignore[arg-type]
         self._ids = 0
+        self._task: asyncio.Task[None]
 
     def receiver(self) -> Receiver:
         return Receiver(self.bell)
@@ -224,6 +225,7 @@ class World:
             self.outbox, self.settings, self.clock, lambda: 0.0, meter=self.tallies, resolver=self._resolver
         )
         task = asyncio.create_task(notifier.run())
+        self._task = task
         task.add_done_callback(lambda _: self.bell.ring())
         try:
             yield notifier
@@ -232,6 +234,10 @@ class World:
             await asyncio.wait([task])
             if not task.cancelled():
                 task.result()
+
+    async def ended(self) -> None:
+        """Wait until the notifier has ended by itself."""
+        await self.bell.until(self._task.done)
 
     def commit(self, notifier: Notifier, deliveries: list[Delivery]) -> None:
         """What the ledger does: keep them, then offer them."""
