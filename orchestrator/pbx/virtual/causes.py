@@ -1,0 +1,76 @@
+"""Hang-up causes: the number of ITU-T Q.850 table 1, Asterisk's text, FreeSWITCH's name, and SIP's status.
+
+The SIP status is what chan_pjsip puts into `tech_cause` for a cause (its `hangup_cause2sip`), measured on
+Asterisk 22.10.1 for 0, 1, 16, 17, 19, 21 and 34.
+"""
+
+from typing import Final
+
+import msgspec
+
+NORMAL: Final = 16
+BUSY: Final = 17
+NO_ANSWER: Final = 19
+CONGESTION: Final = 34
+SOFT: Final = 32
+"""What Asterisk's ChannelHangupRequest says when the request came from its own side: AST_SOFTHANGUP_EXPLICIT,
+no cause of Q.850."""
+
+
+class Cause(msgspec.Struct, frozen=True, gc=False):
+    """One cause. `sip` is 0 where SIP has no status for it."""
+
+    code: int
+    asterisk: str
+    freeswitch: str
+    sip: int = 0
+
+
+_TABLE: Final = (
+    Cause(0, "Unknown", "NONE"),
+    Cause(1, "Unallocated (unassigned) number", "UNALLOCATED_NUMBER", 404),
+    Cause(2, "No route to specified transit network", "NO_ROUTE_TRANSIT_NET", 404),
+    Cause(3, "No route to destination", "NO_ROUTE_DESTINATION", 404),
+    Cause(6, "Channel unacceptable", "CHANNEL_UNACCEPTABLE"),
+    Cause(7, "Call awarded and being delivered in an established channel", "CALL_AWARDED_DELIVERED"),
+    Cause(16, "Normal Clearing", "NORMAL_CLEARING"),
+    Cause(17, "User busy", "USER_BUSY", 486),
+    Cause(18, "No user responding", "NO_USER_RESPONSE", 408),
+    Cause(19, "User alerting, no answer", "NO_ANSWER", 480),
+    Cause(20, "Subscriber absent", "SUBSCRIBER_ABSENT", 480),
+    Cause(21, "Call Rejected", "CALL_REJECTED", 403),
+    Cause(22, "Number changed", "NUMBER_CHANGED", 410),
+    Cause(26, "Answered elsewhere", "NON_SELECTED_USER_CLEARING"),
+    Cause(27, "Destination out of order", "DESTINATION_OUT_OF_ORDER", 502),
+    Cause(28, "Invalid number format", "INVALID_NUMBER_FORMAT", 484),
+    Cause(29, "Facility rejected", "FACILITY_REJECTED", 501),
+    Cause(31, "Normal, unspecified", "NORMAL_UNSPECIFIED", 480),
+    Cause(34, "Circuit/channel congestion", "NORMAL_CIRCUIT_CONGESTION", 503),
+    Cause(38, "Network out of order", "NETWORK_OUT_OF_ORDER", 500),
+    Cause(41, "Temporary failure", "NORMAL_TEMPORARY_FAILURE"),
+    Cause(42, "Switching equipment congestion", "SWITCH_CONGESTION", 503),
+    Cause(44, "Requested channel not available", "REQUESTED_CHAN_UNAVAIL"),
+    Cause(50, "Facility not subscribed", "FACILITY_NOT_SUBSCRIBED"),
+    Cause(52, "Outgoing call barred", "OUTGOING_CALL_BARRED"),
+    Cause(54, "Incoming call barred", "INCOMING_CALL_BARRED"),
+    Cause(58, "Bearer capability not available", "BEARERCAPABILITY_NOTAVAIL", 488),
+    Cause(66, "Channel not implemented", "CHAN_NOT_IMPLEMENTED", 503),
+    Cause(88, "Incompatible destination", "INCOMPATIBLE_DESTINATION"),
+    Cause(102, "Recovery on timer expiry", "RECOVERY_ON_TIMER_EXPIRE"),
+    Cause(111, "Protocol error, unspecified", "PROTOCOL_ERROR"),
+    Cause(127, "Interworking, unspecified", "INTERWORKING", 500),
+)
+_BY_CODE: Final = {cause.code: cause for cause in _TABLE}
+_BY_NAME: Final = {cause.freeswitch: cause for cause in _TABLE}
+
+
+def cause_of(code: int) -> Cause:
+    """The cause of this number; of an unknown one the number alone is known."""
+    return _BY_CODE.get(code) or Cause(code, "Unknown", str(code))
+
+
+def cause_named(name: str) -> Cause | None:
+    """The cause of FreeSWITCH's name or number for it, or None."""
+    if name.isascii() and name.isdecimal():
+        return _BY_CODE.get(int(name[:6]))
+    return _BY_NAME.get(name.upper())

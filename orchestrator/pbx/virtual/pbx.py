@@ -1,0 +1,123 @@
+"""The virtual PBX as a whole: one switch, its faces and its control, listening for as long as a block
+runs."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from random import Random
+
+import msgspec
+from aiohttp import web
+
+from orchestrator.clock import Clock
+from orchestrator.pbx.virtual.ari.face import AriFace
+from orchestrator.pbx.virtual.ari.server import AriServer
+from orchestrator.pbx.virtual.callees import Callee
+from orchestrator.pbx.virtual.clips import Clips
+from orchestrator.pbx.virtual.faults import NONE, Dice, Faults
+from orchestrator.pbx.virtual.switch import Limits, Switch
+from orchestrator.pbx.virtual.timeline import LoopTimeline
+
+Address = tuple[str, int]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the virtual PBX is like. A port of 0 means any free one; a face without an address is not
+    there."""
+
+    ari: Address | None = ("127.0.0.1", 0)
+    control: Address | None = None
+    username: str = "orchestrator"
+    password: str = "virtual"  # noqa: S105 - a test tool's, on loopback
+    folders: tuple[Path, ...] = ()
+    """Folders of sounds, as a switch has one: a folder for each language in it."""
+    mounts: Mapping[str, tuple[Path, ...]] = {}
+    """Folders of sounds that stand under a name, such as `orchestrator`."""
+    trunks: tuple[str, ...] = ()
+    """The endpoints behind the `@` of a dial string; none: any."""
+    callees: Mapping[str, Callee] = {}
+    """Callees of one's own, by number or last digits, before the lab's."""
+    speed: float = 1.0
+    """Seconds of the switch in one second on the wall."""
+    keep_heard: int = 100
+    """Of how many calls it is kept what the callee heard, live ones not counted; 0: of none at all."""
+    faults: Faults = NONE
+    seed: int = 1
+
+
+class VirtualPbx:
+    """A running virtual PBX."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings = settings
+        self.dice = Dice(NONE, Random(settings.seed))  # noqa: S311 - chance, no secret
+        self.dice.set(settings.faults)
+        timeline = LoopTimeline(asyncio.get_running_loop(), clock(), settings.speed)
+        self.switch = Switch(
+            timeline,
+            Clips(settings.folders, settings.mounts),
+            callees=settings.callees,
+            limits=lambda: Limits(calls=self.dice.faults.max_calls, per_second=self.dice.faults.max_cps),
+            keep_heard=settings.keep_heard,
+        )
+        self.ari = AriFace(self.switch, Random(), trunks=settings.trunks)  # noqa: S311 - ids, no secret
+        self.ari_server = AriServer(self.ari, self.dice, settings.username, settings.password)
+        self.ari_address: Address | None = None
+        self._http: list[web.Server] = []
+
+    @property
+    def ari_url(self) -> str:
+        """Where ARI is, such as `http://127.0.0.1:8088/ari`."""
+        if self.ari_address is None:
+            raise RuntimeError("this virtual PBX has no ARI face; give `ari` an address")
+        host, port = self.ari_address
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}/ari"
+
+    def drop(self) -> int:
+        """Break every connection off, as a network that fails loudly. How many there were."""
+        broken = 0
+        for server in self._http:
+            for connection in list(server.connections):
+                if connection.transport is not None:
+                    connection.transport.abort()
+                    broken += 1
+        return broken
+
+    def restart(self) -> None:
+        """Forget every call and break every connection off, as a switch that was killed and started again."""
+        self.ari.forget()
+        self.switch.forget()
+        self.drop()
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, clock: Clock) -> AsyncIterator[VirtualPbx]:
+    """A virtual PBX that listens until the block ends. `clock` gives the time of day.
+
+    Raises OSError when an address cannot be listened on.
+    """
+    pbx = VirtualPbx(settings, clock)
+    async with contextlib.AsyncExitStack() as stack:
+        if settings.ari is not None:
+            server = web.Server(pbx.ari_server.handle, handler_cancellation=True, access_log=None)
+            pbx._http.append(server)
+            pbx.ari_address = await stack.enter_async_context(listening(server, settings.ari))
+        try:
+            yield pbx
+        finally:
+            pbx.restart()
+
+
+@contextlib.asynccontextmanager
+async def listening(server: web.Server, address: Address) -> AsyncIterator[Address]:
+    """An HTTP server on an address; the one it really has."""
+    runner = web.ServerRunner(server, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, address[0], address[1], reuse_address=True, backlog=1024)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        yield str(host), int(port)
+    finally:
+        await runner.cleanup()

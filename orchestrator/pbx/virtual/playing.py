@@ -1,0 +1,106 @@
+"""Clips being played, one after another, to whoever is to hear them."""
+
+from collections.abc import Callable, Sequence
+
+from orchestrator.audio.wav import SAMPLE_RATE
+from orchestrator.pbx.virtual.clips import Clip
+from orchestrator.pbx.virtual.hearing import Sounding
+from orchestrator.pbx.virtual.timeline import Timeline, Timer
+
+
+class Playing:
+    """Plays `clips` from `skip` seconds on. `sounds` and `silent` let each be heard; `over` is called when
+    the last has ended by itself."""
+
+    __slots__ = (
+        "_clips",
+        "_number",
+        "_offset",
+        "_over",
+        "_silent",
+        "_sounding",
+        "_sounds",
+        "_timeline",
+        "_timer",
+        "paused",
+    )
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        clips: Sequence[Clip],
+        *,
+        over: Callable[[], None],
+        sounds: Callable[[Sounding], None],
+        silent: Callable[[Sounding], None],
+        skip: float = 0.0,
+    ) -> None:
+        self._timeline = timeline
+        self._clips = clips
+        self._over = over
+        self._sounds = sounds
+        self._silent = silent
+        self._number = 0
+        self._offset = round(skip * SAMPLE_RATE)
+        self._sounding: Sounding | None = None
+        self._timer: Timer | None = None
+        self.paused = False
+
+    def start(self) -> None:
+        """Begin with the first clip."""
+        if self._clips:
+            self._sound()
+        else:
+            self._over()
+
+    def stop(self) -> None:
+        """End it here. `over` is not called: whoever stops it knows."""
+        self._number = len(self._clips)
+        self._hush()
+
+    def pause(self) -> None:
+        """Keep still until `resume`."""
+        if self._sounding is not None:
+            self._offset = self._sounding.position(self._timeline.now())
+            self.paused = True
+            self._hush()
+
+    def resume(self) -> None:
+        """Go on where it was."""
+        if self.paused:
+            self.paused = False
+            self._sound()
+
+    def move(self, seconds: float | None) -> None:
+        """Go on so much later (or earlier) in the present clip; None: from its beginning."""
+        if self._sounding is None:
+            return
+        position = self._sounding.position(self._timeline.now())
+        self._hush()
+        self._offset = 0 if seconds is None else max(0, position + round(seconds * SAMPLE_RATE))
+        self._sound()
+
+    def _sound(self) -> None:
+        clip = self._clips[self._number]
+        now = self._timeline.now()
+        self._sounding = Sounding(clip, now, self._offset)
+        self._sounds(self._sounding)
+        left = max(0, clip.samples - self._offset) / SAMPLE_RATE
+        self._timer = self._timeline.at(now + left, self._ended)
+
+    def _ended(self) -> None:
+        self._hush()
+        self._offset = 0
+        self._number += 1
+        if self._number < len(self._clips):
+            self._sound()
+        else:
+            self._over()
+
+    def _hush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._sounding is not None:
+            self._silent(self._sounding)
+            self._sounding = None
