@@ -1,7 +1,7 @@
 """The gate to every PBX: what may stand in a dial string, a channel id, the name of a sound. Pure.
 
-In Asterisk `,` `&` `@` `/` reach another endpoint, in FreeSWITCH `{}` `[]` `^^` `|` `'`, and a line feed begins
-a command of its own. So nothing goes in but what is known to be harmless in both.
+In Asterisk `,` `&` `@` `/` reach another endpoint, in FreeSWITCH `{}` `[]` `^^` `|` `'`, and a line feed
+begins a command of its own. So nothing goes in but what is known to be harmless in both.
 """
 
 import re
