@@ -9,7 +9,7 @@ import ipaddress
 import os
 import tomllib
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from urllib.parse import urlsplit
@@ -75,9 +75,11 @@ class Pbx(_Section, frozen=True, kw_only=True):
     password: str | None = None
     password_file: str | None = None
     app: Name = "orchestrator"
-    """The Stasis application. It must be this worker's alone: calls in it that nobody knows are hung up."""
+    """The Stasis application; in FreeSWITCH the mark of our channels. It must be this worker's alone: calls
+    in it that nobody knows are hung up."""
     dial: str
-    """How to dial, such as `PJSIP/{number}@carrier`: `{number}` is digits only, `{e164}` with its plus."""
+    """How to dial, such as `PJSIP/{number}@carrier` or `sofia/gateway/carrier/{number}`: `{number}` is digits
+    only, `{e164}` with its plus."""
     caller_ids: tuple[E164, ...] = ()
     """The caller IDs that may be shown; the first is the default."""
     max_cps: Annotated[float, Meta(gt=0, le=1000)] = 10.0
@@ -313,27 +315,16 @@ def _check(config: Config) -> None:
     faults: list[Fault] = []
     for n, pbx in enumerate(config.pbx):
         at = f"pbx[{n}]"
-        if pbx.kind != "asterisk":
-            faults.append(
-                Fault(f"{at}.kind", f"`{pbx.kind}` is not supported by this version; only `asterisk` is.")
-            )
         if pbx.name in {other.name for other in config.pbx[:n]}:
             faults.append(Fault(f"{at}.name", f"`{pbx.name}` is taken by another [[pbx]]."))
-        if pbx.dial.count("{number}") + pbx.dial.count("{e164}") != 1:
-            faults.append(Fault(f"{at}.dial", "must hold {number} or {e164} once: PJSIP/{number}@carrier."))
-        if not _is_http(pbx.url):
-            faults.append(
-                Fault(f"{at}.url", "must be an http or https address such as http://127.0.0.1:8088/ari.")
-            )
-        if pbx.password is None:
-            faults.append(Fault(f"{at}.password", "required; better as password_file."))
+        faults += _faults_of_pbx(at, pbx)
     if config.ledger.url.startswith(("postgresql:", "postgres:")):
         faults.append(Fault("ledger.url", "PostgreSQL is not supported by this version; use sqlite:///FILE."))
     elif not config.ledger.url.removeprefix("sqlite:///") or not config.ledger.url.startswith("sqlite:///"):
         faults.append(
             Fault("ledger.url", "must name a file: sqlite:///ledger.db, or four slashes and a full path.")
         )
-    if config.notify.url is not None and not _is_http(config.notify.url):
+    if config.notify.url is not None and not _is_url(config.notify.url, "http", "https"):
         faults.append(Fault("notify.url", "must be an http or https address."))
     if config.notify.url is not None and config.notify.secret is None and not config.notify.secrets:
         faults.append(Fault("notify.secret", "required with notify.url: notifications are always signed."))
@@ -349,6 +340,23 @@ def _check(config: Config) -> None:
         raise Invalid(faults)
 
 
+def _faults_of_pbx(at: str, pbx: Pbx) -> Iterator[Fault]:
+    if pbx.kind == "virtual":
+        yield Fault(
+            f"{at}.kind", "`virtual` is not supported by this version; `asterisk` and `freeswitch` are."
+        )
+    freeswitch = pbx.kind == "freeswitch"
+    if pbx.dial.count("{number}") + pbx.dial.count("{e164}") != 1:
+        example = "sofia/gateway/carrier/{number}" if freeswitch else "PJSIP/{number}@carrier"
+        yield Fault(f"{at}.dial", f"must hold {{number}} or {{e164}} once: {example}.")
+    if freeswitch and not _is_url(pbx.url, "esl"):
+        yield Fault(f"{at}.url", "must be the address of an event socket such as esl://127.0.0.1:8021.")
+    if not freeswitch and not _is_url(pbx.url, "http", "https"):
+        yield Fault(f"{at}.url", "must be an http or https address such as http://127.0.0.1:8088/ari.")
+    if pbx.password is None:
+        yield Fault(f"{at}.password", "required; better as password_file.")
+
+
 def _unfit_listen(listen: str) -> str | None:
     host, _, port = listen.rpartition(":")
     if not host or not _is_number(port) or int(port) > 65535:
@@ -362,9 +370,9 @@ def _unfit_listen(listen: str) -> str | None:
     return "this version has no API keys, so it listens on loopback only: 127.0.0.1:8090 or [::1]:8090."
 
 
-def _is_http(url: str) -> bool:
+def _is_url(url: str, *schemes: str) -> bool:
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        return parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         return False

@@ -15,6 +15,8 @@ from orchestrator.notify.settings import NotifySettings
 from orchestrator.pbx.ari.adapter import AriPbx
 from orchestrator.pbx.ari.settings import AriSettings
 from orchestrator.pbx.errors import PbxConfigError
+from orchestrator.pbx.esl.adapter import EslPbx
+from orchestrator.pbx.esl.settings import EslSettings
 from orchestrator.pbx.port import Pbx, Sink
 from orchestrator.prompts import Library, PromptError, load_library, packaged_root
 
@@ -116,6 +118,27 @@ def ari_settings(pbx: PbxConfig, app: str | None = None) -> AriSettings:
         raise ConfigError(str(error)) from None
 
 
+def esl_settings(pbx: PbxConfig, app: str | None = None) -> EslSettings:
+    """One FreeSWITCH node's settings, under another name of ours when `app` is given.
+
+    Raises `ConfigError`.
+    """
+    try:
+        return EslSettings(
+            name=pbx.name,
+            url=pbx.url,
+            password=pbx.password or "",
+            app=app or pbx.app,
+            dial=pbx.dial,
+            sounds_folder=pbx.sounds,
+            request_timeout=pbx.request_timeout,
+            originate_timeout=pbx.request_timeout,
+            max_inflight=max(1000, 4 * pbx.max_calls),
+        )
+    except PbxConfigError as error:
+        raise ConfigError(str(error)) from None
+
+
 def make_pbx(
     pbx: PbxConfig,
     sink: Sink,
@@ -127,10 +150,7 @@ def make_pbx(
 
     Raises `ConfigError`.
     """
-    return AriPbx(
-        ari_settings(pbx, app),
-        sink,
-        clock=clock,
-        random=random.SystemRandom(),
-        reacted=reacted,
-    )
+    chance = random.SystemRandom()
+    if pbx.kind == "freeswitch":
+        return EslPbx(esl_settings(pbx, app), sink, clock=clock, random=chance, reacted=reacted)
+    return AriPbx(ari_settings(pbx, app), sink, clock=clock, random=chance, reacted=reacted)

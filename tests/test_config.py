@@ -158,7 +158,8 @@ min_code_digits = 1
         ("PJSIP/{number}@carrier", "{number}{e164}", "{number}"),
         ("http://127.0.0.1:8088/ari", "ws://x", "pbx[0].url"),
         ('password = "hush-ari"', "", "pbx[0].password"),
-        ('name = "ast1"', 'name = "ast1"\nkind = "freeswitch"', "not supported"),
+        ('name = "ast1"', 'name = "ast1"\nkind = "virtual"', "not supported"),
+        ('name = "ast1"', 'name = "ast1"\nkind = "freeswitch"', "esl://127.0.0.1:8021"),
         ('secret = "whsec_hush"', "", "notify.secret"),
         ("http://127.0.0.1:9000/events", "ftp://x", "notify.url"),
         (
@@ -178,6 +179,18 @@ def test_what_cannot_work_is_refused_by_name(load: Load, find: str, put: str, to
     text = refused(load, GOOD.replace(find, put))
     assert told in text
     assert "hush" not in text
+
+
+def test_a_freeswitch_node_is_named_by_kind_and_address(load: Load) -> None:
+    config = load("""
+[[pbx]]
+name = "fs1"
+kind = "freeswitch"
+url = "esl://127.0.0.1:8021"
+password = "hush"
+dial = "sofia/gateway/carrier/{number}"
+""")
+    assert (config.pbx[0].kind, config.pbx[0].url) == ("freeswitch", "esl://127.0.0.1:8021")
 
 
 def test_two_nodes_of_one_name_are_refused(load: Load) -> None:
