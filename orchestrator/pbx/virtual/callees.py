@@ -41,6 +41,9 @@ class Callee(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Whether it keeps what it hears."""
 
 
+KEYS: Final = "0123456789ABCD*#"
+"""The keys of a telephone (ITU-T Q.23)."""
+
 KEY_LASTS: Final = 0.1
 """Seconds that a key is held."""
 _FIRST_KEY: Final = 0.2

@@ -15,6 +15,7 @@ from orchestrator.pbx.virtual.ari.face import AriFace
 from orchestrator.pbx.virtual.ari.server import AriServer
 from orchestrator.pbx.virtual.callees import Callee
 from orchestrator.pbx.virtual.clips import Clips
+from orchestrator.pbx.virtual.control import Control
 from orchestrator.pbx.virtual.faults import NONE, Dice, Faults
 from orchestrator.pbx.virtual.switch import Limits, Switch
 from orchestrator.pbx.virtual.timeline import LoopTimeline
@@ -66,13 +67,25 @@ class VirtualPbx:
         self.ari_address: Address | None = None
         self._http: list[web.Server] = []
 
+        self.control = Control(self)
+        self.control_address: Address | None = None
+
+    @property
+    def control_url(self) -> str:
+        """Where the control is, such as `http://127.0.0.1:8099`."""
+        return f"http://{_host_port(self.control_address, 'control')}"
+
     @property
     def ari_url(self) -> str:
         """Where ARI is, such as `http://127.0.0.1:8088/ari`."""
-        if self.ari_address is None:
-            raise RuntimeError("this virtual PBX has no ARI face; give `ari` an address")
-        host, port = self.ari_address
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}/ari"
+        return f"http://{_host_port(self.ari_address, 'ari')}/ari"
+
+    def addresses(self) -> dict[str, str]:
+        """Where it can be reached, by face."""
+        found = {}
+        if self.ari_address is not None:
+            found["ari"] = self.ari_url
+        return found
 
     def drop(self) -> int:
         """Break every connection off, as a network that fails loudly. How many there were."""
@@ -103,10 +116,20 @@ async def running(settings: Settings, clock: Clock) -> AsyncIterator[VirtualPbx]
             server = web.Server(pbx.ari_server.handle, handler_cancellation=True, access_log=None)
             pbx._http.append(server)
             pbx.ari_address = await stack.enter_async_context(listening(server, settings.ari))
+        if settings.control is not None:
+            control = web.Server(pbx.control.handle, access_log=None)
+            pbx.control_address = await stack.enter_async_context(listening(control, settings.control))
         try:
             yield pbx
         finally:
             pbx.restart()
+
+
+def _host_port(address: Address | None, face: str) -> str:
+    if address is None:
+        raise RuntimeError(f"this virtual PBX has no {face}; give `{face}` an address")
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @contextlib.asynccontextmanager

@@ -11,6 +11,7 @@ from orchestrator.pbx.virtual.ari.request import NO_CONTENT, Answer, Request, fa
 from orchestrator.pbx.virtual.ari.shapes import encode
 from orchestrator.pbx.virtual.ari.tasks import SendKeys
 from orchestrator.pbx.virtual.ari.to_channel import ToChannel
+from orchestrator.pbx.virtual.callees import KEYS
 from orchestrator.pbx.virtual.causes import NORMAL
 from orchestrator.pbx.virtual.switch import IdTaken, TooFast, TooManyLegs
 
@@ -141,7 +142,7 @@ def send_keys(face: AriFace, request: Request) -> Answer:
     each = request.number("duration", 100) + request.number("between", 100)
     millis = request.number("before") + len(keys) * max(0, each) + request.number("after")
     timeline = face.switch.timeline
-    keys = "".join(key for key in keys.upper() if key in "0123456789ABCD*#")
+    keys = "".join(key for key in keys.upper() if key in KEYS)
     channel.do(SendKeys(channel, lambda act: timeline.at(timeline.now() + max(0, millis) / 1000, act), keys))
     return NO_CONTENT
 

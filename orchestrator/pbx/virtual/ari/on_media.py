@@ -1,14 +1,12 @@
 """REST: `playbacks`, `recordings` and `sounds`. As measured on Asterisk 22.10.1."""
 
-import io
-import wave
 from collections.abc import Iterable
 
 from orchestrator.audio.g711 import encode_alaw, encode_ulaw
-from orchestrator.audio.wav import SAMPLE_RATE
 from orchestrator.pbx.virtual.ari.face import AriFace
 from orchestrator.pbx.virtual.ari.request import NO_CONTENT, Answer, Request, fault, ok
 from orchestrator.pbx.virtual.ari.shapes import Json
+from orchestrator.pbx.virtual.wav import wav_bytes
 
 _NO_PLAYBACK = fault(404, "Playback not found")
 _NO_RECORDING = fault(404, "Recording not found")
@@ -106,17 +104,6 @@ def sound(face: AriFace, request: Request) -> Answer:
     wanted = request.ids[0]
     shapes = _sound_shapes(each for each in face.switch.clips.listed() if each[1] == wanted)
     return ok(shapes[0]) if shapes else fault(404, "Sound not found")
-
-
-def wav_bytes(pcm: bytes) -> bytes:
-    """16-bit PCM at 8000 Hz as a WAV file."""
-    file = io.BytesIO()
-    with wave.open(file, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(SAMPLE_RATE)
-        out.writeframes(pcm)
-    return file.getvalue()
 
 
 def _sound_shapes(listed: Iterable[tuple[str, str, str]]) -> list[Json]:

@@ -40,7 +40,7 @@ class AriServer:
         """One HTTP request."""
         path = request.rel_url.raw_path
         if self._dice.faults.refuse:
-            _abort(request)
+            return await _broken_off(request)
         if not path.startswith(_ROOT):
             return _html(404, "Not Found")
         query = parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True)
@@ -61,8 +61,7 @@ class AriServer:
         try:
             answer = await carried_out(self._dice, self._perform, asked)
         except Dropped:
-            answer = None
-            _abort(request)
+            return await _broken_off(request)
         if answer is None:
             return await _never()
         return _response(answer)
@@ -137,6 +136,7 @@ def _html(status: int, title: str) -> web.Response:
     return web.Response(status=status, reason=title, text=text, content_type="text/html")
 
 
-def _abort(request: web.BaseRequest) -> None:
+async def _broken_off(request: web.BaseRequest) -> web.Response:
     if request.transport is not None:
         request.transport.abort()
+    return await _never()
