@@ -1,4 +1,4 @@
-"""What `doctor` asks a PBX node, over a connection and a Stasis application of its own."""
+"""What `doctor` asks a PBX node: an Asterisk over a connection and a Stasis application of its own."""
 
 import asyncio
 import re
@@ -9,6 +9,7 @@ import aiohttp
 import msgspec
 
 from orchestrator.cli.checks import Row
+from orchestrator.cli.esl_checks import check_freeswitch
 from orchestrator.cli.probe import probe_app, unreachable
 from orchestrator.config import ConfigError
 from orchestrator.config import Pbx as PbxConfig
@@ -39,6 +40,17 @@ class _Endpoint(msgspec.Struct, frozen=True):
 
 async def check_pbx(pbx: PbxConfig, library: Library | None, worker_runs: bool) -> list[Row]:
     """All that can be asked of one node without a call."""
+    if pbx.kind == "freeswitch":
+        rows = await check_freeswitch(pbx, library)
+    else:
+        rows = await _check_asterisk(pbx, library, worker_runs)
+    if not pbx.caller_ids:
+        said = "no caller_ids: the PBX's own is shown"
+        rows.append(Row("warn", f"pbx {pbx.name}", said, "list those you may use"))
+    return rows
+
+
+async def _check_asterisk(pbx: PbxConfig, library: Library | None, worker_runs: bool) -> list[Row]:
     what = f"pbx {pbx.name}"
     try:
         settings = ari_settings(pbx, probe_app())
@@ -60,8 +72,6 @@ async def check_pbx(pbx: PbxConfig, library: Library | None, worker_runs: bool) 
         rows.append(Row("fail", what, unreachable(pbx, str(error)).removeprefix(f"{what}: "), exit_code=3))
     except TimeoutError:
         rows.append(Row("fail", what, f"{pbx.url} does not answer in time", "is Asterisk stuck?", 3))
-    if not pbx.caller_ids:
-        rows.append(Row("warn", what, "no caller_ids: the PBX's own is shown", "list those you may use"))
     return rows
 
 

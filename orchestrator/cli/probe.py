@@ -11,8 +11,11 @@ from orchestrator.pbx.ari import sounds
 from orchestrator.pbx.ari.handshake import narrow_events, open_events
 from orchestrator.pbx.ari.pooled import open_session
 from orchestrator.pbx.errors import PbxConfigError, PbxError
+from orchestrator.pbx.esl.sounds import check as check_files
+from orchestrator.pbx.esl.visit import visiting
+from orchestrator.pbx.port import SoundCheck
 from orchestrator.prompts import Library
-from orchestrator.setup import ari_settings
+from orchestrator.setup import ari_settings, esl_settings
 
 
 def probe_app() -> str:
@@ -34,15 +37,10 @@ async def check_nodes(config: Config, library: Library) -> None:
 
 
 async def _look(pbx: PbxConfig, wanted: Sequence[str]) -> Failure | None:
-    settings = ari_settings(pbx, probe_app())
+    sounds_of = _sounds_of_freeswitch if pbx.kind == "freeswitch" else _sounds_of_asterisk
     try:
-        async with asyncio.timeout(pbx.request_timeout + 1), open_session(settings) as http:
-            events = await open_events(http, settings)
-            try:
-                await narrow_events(http, settings)
-                check = await sounds.check(http, settings, wanted)
-            finally:
-                await events.close()
+        async with asyncio.timeout(pbx.request_timeout + 1):
+            check = await sounds_of(pbx, wanted)
     except PbxConfigError as error:
         return Failure(str(error), UNUSABLE)
     except PbxError as error:
@@ -54,13 +52,33 @@ async def _look(pbx: PbxConfig, wanted: Sequence[str]) -> Failure | None:
     return None
 
 
+async def _sounds_of_asterisk(pbx: PbxConfig, wanted: Sequence[str]) -> SoundCheck:
+    settings = ari_settings(pbx, probe_app())
+    async with open_session(settings) as http:
+        events = await open_events(http, settings)
+        try:
+            await narrow_events(http, settings)
+            return await sounds.check(http, settings, wanted)
+        finally:
+            await events.close()
+
+
+async def _sounds_of_freeswitch(pbx: PbxConfig, wanted: Sequence[str]) -> SoundCheck:
+    settings = esl_settings(pbx, probe_app())
+    async with visiting(settings) as visit:
+        return await check_files(visit.connection, settings, visit.sounds_dir, wanted)
+
+
 def unreachable(pbx: PbxConfig, what: str) -> str:
     """A fault of the connection with its mend."""
     where = "" if pbx.url in what else f", at {pbx.url}"
-    return (
-        f"{what}{where}. Is Asterisk running there, with enabled=yes and this address in http.conf? "
-        "Else correct pbx.url."
-    )
+    if pbx.kind == "freeswitch":
+        running = (
+            "Is FreeSWITCH running there, with mod_event_socket and this address in event_socket.conf.xml?"
+        )
+    else:
+        running = "Is Asterisk running there, with enabled=yes and this address in http.conf?"
+    return f"{what}{where}. {running} Else correct pbx.url."
 
 
 def missing_sounds(pbx: PbxConfig, missing: int, checked: int, example: str) -> str:

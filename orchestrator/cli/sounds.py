@@ -1,11 +1,12 @@
 """`orchestrator sounds`: the library's sounds, and the way to the folder where the PBX reads them."""
 
 from pathlib import Path
+from typing import Final
 
 import click
 
 from orchestrator.cli.fail import UNUSABLE, WORK_FAILED, Failure
-from orchestrator.cli.install import FORMATS, GUESSES, guess_folder, install_sounds
+from orchestrator.cli.install import FORMATS, GUESSES, PLAYED, guess_folder, install_sounds
 from orchestrator.cli.options import config_option, json_option, print_json, read_config_if_any
 from orchestrator.setup import load_prompts
 
@@ -15,9 +16,12 @@ def sounds() -> None:
     """The recorded sounds that prompts are made of."""
 
 
+_NAMES: Final = {"asterisk": "Asterisk", "freeswitch": "FreeSWITCH"}
+
+
 @sounds.command("install")
 @click.option(
-    "--to", metavar="DIR", help=f"Asterisk's folder of sounds; else the first of {', '.join(GUESSES)}."
+    "--to", metavar="DIR", help="The PBX's folder of sounds; else the first of the usual ones that exists."
 )
 @click.option(
     "--format",
@@ -25,7 +29,7 @@ def sounds() -> None:
     type=click.Choice([*FORMATS, "all"]),
     default="all",
     show_default=True,
-    help="Which encodings.",
+    help="Which encodings; `all` that the PBX plays from.",
 )
 @config_option
 @json_option
@@ -33,26 +37,19 @@ def install(to: str | None, encoding: str, config_file: str | None, as_json: boo
     """Put the sounds where the PBX reads them: DIR/orchestrator/LANGUAGE/….
 
     Run it on the PBX's machine, as a user who may write there. What is up to date is left alone, and nothing
-    is ever removed.
+    is ever removed. Asterisk or FreeSWITCH: as the configuration says, Asterisk without one.
     """
     config = read_config_if_any(config_file)
-    folder = Path(to) if to is not None else guess_folder()
-    if folder is None:
-        raise Failure(
-            f"Asterisk's folder of sounds was not found ({', '.join(GUESSES)}). Name it with --to DIR.",
-            UNUSABLE,
-        )
-    if not folder.is_dir():
-        raise Failure(
-            f"there is no folder {folder}. Name Asterisk's folder of sounds with --to DIR.", UNUSABLE
-        )
     library = load_prompts(config)
-    formats = FORMATS if encoding == "all" else (encoding,)
-    prefixes = sorted({pbx.sounds for pbx in config.pbx}) or ["orchestrator"]
+    wanted = sorted({(pbx.kind, pbx.sounds) for pbx in config.pbx if pbx.kind in PLAYED}) or [
+        ("asterisk", "orchestrator")
+    ]
+    places = [(kind, _folder(kind, prefix, to)) for kind, prefix in wanted]
     written = unchanged = 0
-    for prefix in prefixes:
+    for kind, place in places:
+        formats = PLAYED[kind] if encoding == "all" else (encoding,)
         try:
-            done = install_sounds(library, folder / prefix, formats)
+            done = install_sounds(library, place, formats)
         except OSError as error:
             raise Failure(
                 f"{error.filename} cannot be written: {error.strerror}. Run this as one who may write there.",
@@ -60,16 +57,32 @@ def install(to: str | None, encoding: str, config_file: str | None, as_json: boo
             ) from None
         written += done.written
         unchanged += done.unchanged
-    places = [str(folder / prefix) for prefix in prefixes]
+    folders = list(dict.fromkeys(str(place) for _, place in places))
     if as_json:
         print_json(
-            {"folders": places, "sounds": len(library.sounds), "written": written, "unchanged": unchanged}
+            {"folders": folders, "sounds": len(library.sounds), "written": written, "unchanged": unchanged}
         )
         return
+    seen = " and ".join(dict.fromkeys(_NAMES[kind] for kind, _ in places))
+    verb = "sees" if seen in _NAMES.values() else "see"
     click.echo(
-        f"{len(library.sounds)} sounds in {' and '.join(places)}: {written} files written, "
-        f"{unchanged} unchanged. Asterisk sees them at once."
+        f"{len(library.sounds)} sounds in {' and '.join(folders)}: {written} files written, "
+        f"{unchanged} unchanged. {seen} {verb} them at once."
     )
+
+
+def _folder(kind: str, prefix: str, to: str | None) -> Path:
+    """Where that kind of PBX looks for `prefix`, which for FreeSWITCH may be a full path of its own."""
+    if prefix.startswith("/"):
+        return Path(prefix)
+    name = _NAMES[kind]
+    folder = Path(to) if to is not None else guess_folder(kind)
+    if folder is None:
+        looked = ", ".join(GUESSES[kind])
+        raise Failure(f"{name}'s folder of sounds was not found ({looked}). Name it with --to DIR.", UNUSABLE)
+    if not folder.is_dir():
+        raise Failure(f"there is no folder {folder}. Name {name}'s folder of sounds with --to DIR.", UNUSABLE)
+    return folder / prefix
 
 
 @sounds.command("list")

@@ -59,16 +59,49 @@ def test_a_folder_that_is_not_there_is_not_made(desk: Desk) -> None:
 
 
 def test_no_usual_folder_asks_for_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.cli.install.GUESSES", (str(desk.folder / "none"),))
+    monkeypatch.setattr("orchestrator.cli.install.GUESSES", {"asterisk": (str(desk.folder / "none"),)})
     result = desk.run("sounds", "install")
     assert result.exit_code == 2
     assert "--to DIR" in result.stderr
 
 
 def test_a_usual_folder_is_found(desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("orchestrator.cli.install.GUESSES", ("/not/there", str(tmp_path)))
+    monkeypatch.setattr("orchestrator.cli.install.GUESSES", {"asterisk": ("/not/there", str(tmp_path))})
     assert desk.run("sounds", "install", "--format", "wav").exit_code == 0
     assert (tmp_path / "orchestrator/en/digits/0.wav").is_file()
+
+
+def test_freeswitch_gets_wav_files_in_a_folder_of_its_own(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "fs").mkdir()
+    (tmp_path / "ast").mkdir()
+    folders = {"asterisk": (str(tmp_path / "ast"),), "freeswitch": (str(tmp_path / "fs"),)}
+    monkeypatch.setattr("orchestrator.cli.install.GUESSES", folders)
+    desk.add("""
+[[pbx]]
+name = "fs1"
+kind = "freeswitch"
+url = "esl://127.0.0.1:8021"
+password = "a password"
+dial = "sofia/gateway/carrier/{number}"
+""")
+    result = desk.run("sounds", "install")
+    assert result.exit_code == 0
+    assert "Asterisk and FreeSWITCH see them at once" in result.stdout
+    files = {path.relative_to(tmp_path / "fs").as_posix() for path in (tmp_path / "fs").rglob("*.*")}
+    assert "orchestrator/en/digits/4.wav" in files
+    assert all(name.endswith(".wav") for name in files)
+    assert (tmp_path / "ast/orchestrator/en/digits/4.ulaw").is_file()
+
+
+def test_a_full_path_for_freeswitch_is_taken_as_it_is(desk: Desk, tmp_path: Path) -> None:
+    desk.replace('name = "ast1"', 'name = "fs1"\nkind = "freeswitch"')
+    desk.replace("http://", "esl://")
+    desk.replace("/ari", "")
+    desk.replace("request_timeout = 2", f'request_timeout = 2\nsounds = "{tmp_path}/voices"')
+    assert desk.run("sounds", "install", "--to", "/not/there").exit_code == 0
+    assert (tmp_path / "voices/en/digits/4.wav").is_file()
 
 
 def test_a_place_that_cannot_be_written_says_so(desk: Desk) -> None:
