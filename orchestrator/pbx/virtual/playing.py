@@ -10,7 +10,8 @@ from orchestrator.pbx.virtual.timeline import Timeline, Timer
 
 class Playing:
     """Plays `clips` from `skip` seconds on. `sounds` and `silent` let each be heard; `over` is called when
-    the last has ended by itself."""
+    the last has ended by itself. All are told the time at which it is so: one clip begins at the very
+    sample at which the one before has ended, however late or early a timer comes."""
 
     __slots__ = (
         "_clips",
@@ -22,6 +23,7 @@ class Playing:
         "_sounds",
         "_timeline",
         "_timer",
+        "_until",
         "paused",
     )
 
@@ -30,9 +32,9 @@ class Playing:
         timeline: Timeline,
         clips: Sequence[Clip],
         *,
-        over: Callable[[], None],
-        sounds: Callable[[Sounding], None],
-        silent: Callable[[Sounding], None],
+        over: Callable[[float], None],
+        sounds: Callable[[Sounding, float], None],
+        silent: Callable[[Sounding, float], None],
         skip: float = 0.0,
     ) -> None:
         self._timeline = timeline
@@ -44,63 +46,66 @@ class Playing:
         self._offset = round(skip * SAMPLE_RATE)
         self._sounding: Sounding | None = None
         self._timer: Timer | None = None
+        self._until = 0.0
         self.paused = False
 
-    def start(self) -> None:
+    def start(self, at: float) -> None:
         """Begin with the first clip."""
         if self._clips:
-            self._sound()
+            self._sound(at)
         else:
-            self._over()
+            self._over(at)
 
     def stop(self) -> None:
         """End it here. `over` is not called: whoever stops it knows."""
         self._number = len(self._clips)
-        self._hush()
+        self._hush(self._timeline.now())
 
     def pause(self) -> None:
         """Keep still until `resume`."""
         if self._sounding is not None:
-            self._offset = self._sounding.position(self._timeline.now())
+            now = self._timeline.now()
+            self._offset = self._sounding.position(now)
             self.paused = True
-            self._hush()
+            self._hush(now)
 
     def resume(self) -> None:
         """Go on where it was."""
         if self.paused:
             self.paused = False
-            self._sound()
+            self._sound(self._timeline.now())
 
     def move(self, seconds: float | None) -> None:
         """Go on so much later (or earlier) in the present clip; None: from its beginning."""
         if self._sounding is None:
             return
-        position = self._sounding.position(self._timeline.now())
-        self._hush()
-        self._offset = 0 if seconds is None else max(0, position + round(seconds * SAMPLE_RATE))
-        self._sound()
-
-    def _sound(self) -> None:
-        clip = self._clips[self._number]
         now = self._timeline.now()
-        self._sounding = Sounding(clip, now, self._offset)
-        self._sounds(self._sounding)
-        left = max(0, clip.samples - self._offset) / SAMPLE_RATE
-        self._timer = self._timeline.at(now + left, self._ended)
+        position = self._sounding.position(now)
+        self._hush(now)
+        self._offset = 0 if seconds is None else max(0, position + round(seconds * SAMPLE_RATE))
+        self._sound(now)
+
+    def _sound(self, at: float) -> None:
+        clip = self._clips[self._number]
+        self._sounding = Sounding(clip, at, self._offset)
+        self._sounds(self._sounding, at)
+        self._until = at + max(0, clip.samples - self._offset) / SAMPLE_RATE
+        self._timer = self._timeline.at(self._until, self._ended)
 
     def _ended(self) -> None:
-        self._hush()
+        at = self._until
+        self._hush(at)
         self._offset = 0
         self._number += 1
         if self._number < len(self._clips):
-            self._sound()
+            self._sound(at)
         else:
-            self._over()
+            self._over(at)
 
-    def _hush(self) -> None:
+    def _hush(self, at: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._sounding is not None:
-            self._silent(self._sounding)
+            self._silent(self._sounding, at)
             self._sounding = None

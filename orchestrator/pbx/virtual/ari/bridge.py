@@ -94,13 +94,13 @@ class Bridge:
 
     # ── as what is played to, and recorded ──
 
-    def hear(self, sounding: Sounding) -> None:
+    def hear(self, sounding: Sounding, at: float) -> None:
         """Everybody in it hears this."""
-        self.room.begin(sounding, self, self._face.switch.timeline.now())
+        self.room.begin(sounding, self, at)
 
-    def unhear(self, sounding: Sounding) -> None:
+    def unhear(self, sounding: Sounding, at: float) -> None:
         """No more."""
-        self.room.finish(sounding, self._face.switch.timeline.now())
+        self.room.finish(sounding, at)
 
     def tell_of_playback(self, kind: str, shape: Callable[[], Json]) -> None:
         """To whoever listens to the bridge."""

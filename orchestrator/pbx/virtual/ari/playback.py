@@ -20,10 +20,10 @@ class Target(Protocol):
     def uri(self) -> str:
         """`channel:ID` or `bridge:ID`."""
 
-    def hear(self, sounding: Sounding) -> None:
+    def hear(self, sounding: Sounding, at: float) -> None:
         """It begins to sound."""
 
-    def unhear(self, sounding: Sounding) -> None:
+    def unhear(self, sounding: Sounding, at: float) -> None:
         """It sounds no more."""
 
     def tell_of_playback(self, kind: str, shape: Callable[[], Json]) -> None:
@@ -73,7 +73,7 @@ class Playback:
 
     def start(self) -> None:
         """Play the first of the list."""
-        self._item()
+        self._item(self._timeline.now())
 
     def stop(self) -> None:
         """End it as done."""
@@ -108,7 +108,7 @@ class Playback:
     def pressed(self, key: str) -> None:
         """Keys do not end it."""
 
-    def _item(self) -> None:
+    def _item(self, at: float) -> None:
         """Play the one whose turn it is."""
         if self._over:
             return
@@ -119,19 +119,19 @@ class Playback:
             # Asterisk gives the whole list up here, and never tells of an end [measured].
             self._end()
         elif not media.clips:
-            self._next(failed=True)
+            self._next(at, failed=True)
         else:
             self._playing = Playing(
                 self._timeline,
                 media.clips,
-                over=lambda: self._next(failed=False),
+                over=lambda ended: self._next(ended, failed=False),
                 sounds=self._target.hear,
                 silent=self._target.unhear,
                 skip=self._skip if self._number == 0 else 0.0,
             )
-            self._playing.start()
+            self._playing.start(at)
 
-    def _next(self, failed: bool) -> None:
+    def _next(self, at: float, failed: bool) -> None:
         if self._number + 1 == len(self._media):
             self._tell("PlaybackFinished", "failed" if failed else "done")
             self._end()
@@ -140,9 +140,9 @@ class Playback:
         self._tell("PlaybackContinuing", "continuing")
         self._number += 1
         if failed:
-            self._timeline.soon(self._item)
+            self._timeline.soon(lambda: self._item(at))
         else:
-            self._item()
+            self._item(at)
 
     def _cease(self, state: str) -> None:
         if self._over:

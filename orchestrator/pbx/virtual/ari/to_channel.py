@@ -26,14 +26,14 @@ class ToChannel:
     def uri(self) -> str:
         return f"channel:{self._channel.leg.id}"
 
-    def hear(self, sounding: Sounding) -> None:
+    def hear(self, sounding: Sounding, at: float) -> None:
         """The callee hears this, unless he is muted."""
         if self._channel.muted not in ("out", "both"):
-            self._channel.leg.hear(sounding, self._face.switch.timeline.now())
+            self._channel.leg.hear(sounding, at)
 
-    def unhear(self, sounding: Sounding) -> None:
+    def unhear(self, sounding: Sounding, at: float) -> None:
         """No more."""
-        self._channel.leg.unhear(sounding, self._face.switch.timeline.now())
+        self._channel.leg.unhear(sounding, at)
 
     def tell_of_playback(self, kind: str, shape: Callable[[], Json]) -> None:
         """To whoever listens to the channel."""
