@@ -31,6 +31,13 @@ class Replay(FakeEsl):
         """Whether all of the recording was said."""
         return not self._left
 
+    def another_client_asks(self, verb: str) -> None:
+        """The recording client's next command, as if it came from somebody else."""
+        asked = self._left.pop(0)
+        assert isinstance(asked, Asked)
+        assert asked.verb == verb
+        self._skip()
+
     def take(self, seen: Seen) -> None:
         super().take(seen)
         if not self._left:

@@ -141,8 +141,9 @@ async def test_a_recorded_call_is_told_event_by_event_and_its_end_once(
         assert machine.events == told
 
 
-async def test_a_recorded_answer_is_ready_and_ends_by_our_hangup() -> None:
-    async with replaying("answer_play_hangup") as (fake, machine):
+@pytest.mark.parametrize("name", ["answer_play_hangup", "answer_json"])
+async def test_a_recorded_answer_is_ready_and_ends_by_our_hangup(name: str) -> None:
+    async with replaying(name) as (fake, machine):
         machine.dial()
         await fake.until_seen("sendmsg")
         machine.feed(ev.CancelRequested())
@@ -152,9 +153,11 @@ async def test_a_recorded_answer_is_ready_and_ends_by_our_hangup() -> None:
         assert machine.events == [*ANSWERED, *HANGUP]
 
 
-async def test_a_recorded_call_in_json_that_another_client_ended_is_ended_by_the_pbx() -> None:
+async def test_a_recorded_call_that_another_client_hangs_up_is_ended_by_the_pbx() -> None:
     async with replaying("answer_json") as (fake, machine):
         machine.dial()
+        await fake.until_seen("sendmsg")
+        fake.another_client_asks("uuid_kill")
         over = await machine.over()
         await settled(machine)
         assert machine.events == [*ANSWERED, *HANGUP]
