@@ -19,6 +19,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from orchestrator.job import E164, LanguageTag
+from orchestrator.pbx.virtual.options import Virtual, faults_of_virtual
 from orchestrator.validate import Fault, Invalid, convert
 
 ENV_PREFIX = "ORCHESTRATOR__"
@@ -93,6 +94,8 @@ class Pbx(_Section, frozen=True, kw_only=True):
     request_timeout: Seconds = 5.0
     max_queued: Positive = 10_000
     """Events that may wait for us; beyond it the connection is closed and reconciled."""
+    virtual: Virtual | None = None
+    """How the virtual PBX behaves, for `kind = "virtual"`."""
 
 
 class Http(_Section, frozen=True, kw_only=True):
@@ -195,7 +198,7 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     try:
         _override(data, environ)
         config = Config(**msgspec.structs.asdict(convert(data, Keys, path="")), folder=path.parent)
-        config = _with_secrets(config)
+        config = _with_folders(_with_secrets(config))
         _check(config)
     except Invalid as invalid:
         faults = "".join(f"\n  {fault.path.lstrip('.')}: {fault.message}" for fault in invalid.faults)
@@ -292,6 +295,17 @@ def _with_secrets(config: Config) -> Config:
     return replace(config, pbx=pbx, notify=replace(notify, secret=secret), ledger=replace(ledger, key=key))
 
 
+def _with_folders(config: Config) -> Config:
+    """A virtual PBX has the sounds of the operator's own library as well, wherever we are called from."""
+
+    def whole(pbx: Pbx) -> Pbx:
+        virtual = pbx.virtual or Virtual()
+        folders = (*config.prompts.library, *virtual.library)
+        return replace(pbx, virtual=replace(virtual, library=tuple(str(config.path(each)) for each in folders)))
+
+    return replace(config, pbx=tuple(whole(p) if p.kind == "virtual" else p for p in config.pbx))
+
+
 def _secret(
     config: Config, value: str | None, file: str | None, name: str, faults: list[Fault]
 ) -> str | None:
@@ -342,9 +356,11 @@ def _check(config: Config) -> None:
 
 def _faults_of_pbx(at: str, pbx: Pbx) -> Iterator[Fault]:
     if pbx.kind == "virtual":
-        yield Fault(
-            f"{at}.kind", "`virtual` is not supported by this version; `asterisk` and `freeswitch` are."
-        )
+        for key, unfit in faults_of_virtual(pbx.url, pbx.dial, pbx.virtual):
+            yield Fault(f"{at}.{key}", unfit)
+        return
+    if pbx.virtual is not None:
+        yield Fault(f"{at}.virtual", 'is for kind = "virtual" only.')
     freeswitch = pbx.kind == "freeswitch"
     if pbx.dial.count("{number}") + pbx.dial.count("{e164}") != 1:
         example = "sofia/gateway/carrier/{number}" if freeswitch else "PJSIP/{number}@carrier"

@@ -4,6 +4,9 @@ import ipaddress
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from msgspec.structs import replace
 
 from orchestrator.clock import Clock
 from orchestrator.config import Config, ConfigError
@@ -18,7 +21,11 @@ from orchestrator.pbx.errors import PbxConfigError
 from orchestrator.pbx.esl.adapter import EslPbx
 from orchestrator.pbx.esl.settings import EslSettings
 from orchestrator.pbx.port import Pbx, Sink
+from orchestrator.pbx.virtual.options import Virtual, address_of
 from orchestrator.prompts import Library, PromptError, load_library, packaged_root
+
+if TYPE_CHECKING:
+    from orchestrator.pbx.virtual.pbx import Settings
 
 
 def ledger_path(config: Config) -> Path:
@@ -150,7 +157,43 @@ def make_pbx(
 
     Raises `ConfigError`.
     """
+    if pbx.kind == "virtual":
+        return virtual_node(pbx, sink, clock, app, reacted)
     chance = random.SystemRandom()
     if pbx.kind == "freeswitch":
         return EslPbx(esl_settings(pbx, app), sink, clock=clock, random=chance, reacted=reacted)
     return AriPbx(ari_settings(pbx, app), sink, clock=clock, random=chance, reacted=reacted)
+
+
+def virtual_node(
+    pbx: PbxConfig, sink: Sink, clock: Clock, app: str | None, reacted: Callable[[float], None]
+) -> Pbx:
+    """A node whose PBX runs in here, spoken to over a real socket: in ESL where its url says so, else in ARI.
+
+    Raises `ConfigError`.
+    """
+    # Only who uses it loads it.
+    from orchestrator.pbx.virtual.node import VirtualNode
+    from orchestrator.pbx.virtual.pbx import VirtualPbx
+
+    settings = virtual_settings(pbx)
+
+    def connect(virtual: VirtualPbx) -> Pbx:
+        kind: Literal["asterisk", "freeswitch"] = "freeswitch" if settings.esl is not None else "asterisk"
+        url = virtual.esl_url if settings.esl is not None else virtual.ari_url
+        real = replace(pbx, kind=kind, url=url, password=settings.password)
+        return make_pbx(real, sink, clock, app, reacted)
+
+    return VirtualNode(pbx.name, settings, connect, sink, clock)
+
+
+def virtual_settings(pbx: PbxConfig) -> "Settings":
+    """What the virtual PBX of a node is like."""
+    from orchestrator.pbx.virtual.pbx import DEFAULT_PASSWORD, settings_of
+
+    virtual = pbx.virtual or Virtual()
+    where = address_of(pbx.url)
+    esl = pbx.url.startswith("esl:")
+    mounts = {pbx.sounds: (packaged_root(), *(Path(folder) for folder in virtual.library))}
+    settings = settings_of(virtual, mounts, pbx.username, pbx.password or DEFAULT_PASSWORD)
+    return replace(settings, ari=None if esl else where, esl=where if esl else None)

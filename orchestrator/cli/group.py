@@ -73,6 +73,10 @@ _COMMANDS = {
     ),
     "render": ("orchestrator.cli.render:render", "See and hear a prompt without a call."),
     "sounds": ("orchestrator.cli.sounds:sounds", "Put the sounds where the PBX reads them."),
+    "virtual-pbx": (
+        "orchestrator.cli.virtual_pbx:virtual_pbx",
+        "Run a PBX for trials: ARI, ESL, and faults at will.",
+    ),
     "doctor": ("orchestrator.cli.doctor:doctor", "Check everything, and say the mend for each fault."),
 }
 

@@ -37,8 +37,6 @@ class Callee(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """When it presses the first of its keys, from the answer on."""
     says: str = ""
     """A sound that it speaks, once it has answered."""
-    records: bool = False
-    """Whether it keeps what it hears."""
 
 
 KEYS: Final = "0123456789ABCD*#"
@@ -52,15 +50,15 @@ _NEXT_KEY: Final = 0.352
 [measured]."""
 
 LAB: Final[Mapping[str, Callee]] = {
-    "0100": Callee(rings=1.0, records=True),
+    "0100": Callee(rings=1.0),
     "0101": Callee(cause=17),
     "0102": Callee(rings=0.0, answers=False),
     "0103": Callee(cause=21, sip_status=603),
     "0104": Callee(cause=1),
     "0105": Callee(hangs_up=1.5),
     "0106": Callee(presses="1"),
-    "0107": Callee(early_media=2.0, records=True),
-    "0108": Callee(records=True),
+    "0107": Callee(early_media=2.0),
+    "0108": Callee(),
     "0109": Callee(cause=34),
     "0110": Callee(),
     "0111": Callee(presses="42#"),

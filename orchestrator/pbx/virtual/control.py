@@ -10,8 +10,8 @@ import msgspec
 from aiohttp import web
 
 from orchestrator.pbx.virtual.callees import KEYS
-from orchestrator.pbx.virtual.faults import NONE, Dice, Faults
-from orchestrator.pbx.virtual.hearing import Ear
+from orchestrator.pbx.virtual.dice import Dice
+from orchestrator.pbx.virtual.faults import NONE, Faults
 from orchestrator.pbx.virtual.switch import Switch
 from orchestrator.pbx.virtual.wav import wav_bytes
 
@@ -32,6 +32,9 @@ class Controlled(Protocol):
 
     def addresses(self) -> dict[str, str]:
         """Where it can be reached."""
+
+    def heard(self, call: str) -> bytes:
+        """What a callee heard, as 16-bit PCM. Raises KeyError."""
 
     def drop(self) -> int:
         """Break every connection off; how many there were."""
@@ -120,19 +123,12 @@ class Control:
         return ended + live
 
     def _heard(self, call: str) -> web.Response:
-        switch = self._pbx.switch
-        leg = switch.legs.get(call)
-        ended = switch.ended.get(call)
-        ear: Ear | None = None
-        until = switch.timeline.now()
-        if leg is not None:
-            ear = leg.ear
-        elif ended is not None:
-            ear, until = ended.ear, ended.ended_at
-        if ear is None:
+        try:
+            pcm = self._pbx.heard(call)
+        except KeyError:
             return _fault(404, "nothing is known of what this call heard; see keep_heard")
         headers = {"Content-Type": "audio/wav", "Cache-Control": "no-store"}
-        return web.Response(body=wav_bytes(ear.pcm(until)), headers=headers)
+        return web.Response(body=wav_bytes(pcm), headers=headers)
 
     def _move(self, call: str, what: str, move: "_Move") -> web.Response:
         switch = self._pbx.switch

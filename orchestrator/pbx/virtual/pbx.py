@@ -16,11 +16,15 @@ from orchestrator.pbx.virtual.ari.server import AriServer
 from orchestrator.pbx.virtual.callees import Callee
 from orchestrator.pbx.virtual.clips import Clips
 from orchestrator.pbx.virtual.control import Control
-from orchestrator.pbx.virtual.faults import NONE, Dice, Faults
+from orchestrator.pbx.virtual.dice import Dice
+from orchestrator.pbx.virtual.faults import NONE, Faults
+from orchestrator.pbx.virtual.options import Virtual, address
 from orchestrator.pbx.virtual.switch import Limits, Switch
 from orchestrator.pbx.virtual.timeline import LoopTimeline
 
 Address = tuple[str, int]
+
+DEFAULT_PASSWORD = "virtual"  # noqa: S105 - of a tool for tests, on loopback
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,9 +32,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     there."""
 
     ari: Address | None = ("127.0.0.1", 0)
+    esl: Address | None = None
     control: Address | None = None
     username: str = "orchestrator"
-    password: str = "virtual"  # noqa: S105 - a test tool's, on loopback
+    password: str = DEFAULT_PASSWORD
     folders: tuple[Path, ...] = ()
     """Folders of sounds, as a switch has one: a folder for each language in it."""
     mounts: Mapping[str, tuple[Path, ...]] = {}
@@ -45,6 +50,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Of how many calls it is kept what the callee heard, live ones not counted; 0: of none at all."""
     faults: Faults = NONE
     seed: int = 1
+
+
+def settings_of(
+    virtual: Virtual, mounts: Mapping[str, tuple[Path, ...]], username: str, password: str
+) -> Settings:
+    """The settings that an operator's words mean. Where its faces listen is not among them.
+
+    Raises ValueError for an address that is none.
+    """
+    return Settings(
+        ari=None,
+        control=None if virtual.control is None else address(virtual.control),
+        username=username,
+        password=password,
+        mounts=mounts,
+        trunks=virtual.trunks,
+        callees=virtual.callees,
+        speed=virtual.speed,
+        keep_heard=virtual.keep_heard,
+        faults=virtual.faults,
+        seed=virtual.seed,
+    )
 
 
 class VirtualPbx:
@@ -65,6 +92,7 @@ class VirtualPbx:
         self.ari = AriFace(self.switch, Random(), trunks=settings.trunks)  # noqa: S311 - ids, no secret
         self.ari_server = AriServer(self.ari, self.dice, settings.username, settings.password)
         self.ari_address: Address | None = None
+        self.esl_address: Address | None = None
         self._http: list[web.Server] = []
 
         self.control = Control(self)
@@ -76,6 +104,11 @@ class VirtualPbx:
         return f"http://{_host_port(self.control_address, 'control')}"
 
     @property
+    def esl_url(self) -> str:
+        """Where ESL is, such as `esl://127.0.0.1:8021`."""
+        return f"esl://{_host_port(self.esl_address, 'esl')}"
+
+    @property
     def ari_url(self) -> str:
         """Where ARI is, such as `http://127.0.0.1:8088/ari`."""
         return f"http://{_host_port(self.ari_address, 'ari')}/ari"
@@ -85,7 +118,23 @@ class VirtualPbx:
         found = {}
         if self.ari_address is not None:
             found["ari"] = self.ari_url
+        if self.esl_address is not None:
+            found["esl"] = self.esl_url
+        if self.control_address is not None:
+            found["control"] = self.control_url
         return found
+
+    def heard(self, call: str) -> bytes:
+        """What the callee of a call heard from its answer on: 16-bit PCM at 8000 Hz.
+
+        Raises KeyError when nothing is known of it.
+        """
+        leg, ended = self.switch.legs.get(call), self.switch.ended.get(call)
+        if leg is not None and leg.ear is not None:
+            return leg.ear.pcm(self.switch.timeline.now())
+        if leg is None and ended is not None and ended.ear is not None:
+            return ended.ear.pcm(ended.ended_at)
+        raise KeyError(call)
 
     def drop(self) -> int:
         """Break every connection off, as a network that fails loudly. How many there were."""

@@ -13,7 +13,7 @@ from orchestrator.pbx.virtual.ari.face import AriFace
 from orchestrator.pbx.virtual.ari.request import Answer, BadBody, Request, fault, read_body
 from orchestrator.pbx.virtual.ari.routes import dispatch
 from orchestrator.pbx.virtual.ari.socket import Perform, Socket, carried_out
-from orchestrator.pbx.virtual.faults import Dice, Dropped
+from orchestrator.pbx.virtual.dice import Dice, Dropped
 
 _ROOT = "/ari/"
 _MAX_BODY = 1024 * 1024

@@ -12,7 +12,7 @@ from aiohttp import WSMsgType, web
 from orchestrator.pbx.virtual.ari.kinds import kind_of
 from orchestrator.pbx.virtual.ari.request import Answer, BadBody, Request, fault, read_body
 from orchestrator.pbx.virtual.ari.shapes import ENTITY, encode, stamp
-from orchestrator.pbx.virtual.faults import Dice, Dropped, Outlet
+from orchestrator.pbx.virtual.dice import Dice, Dropped, Outlet
 
 MAX_WAITING = 20_000
 """Frames that may wait for a slow reader; beyond it the connection is cut, as Asterisk cuts it after 100
