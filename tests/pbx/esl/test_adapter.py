@@ -405,7 +405,7 @@ async def test_the_end_of_an_abandoned_call_is_put_off_while_we_play_to_it() -> 
     worker = Worker()
     async with (
         serving(FakeEsl()) as fake,
-        running(settings_for(fake.url, abandoned_after=0.02), worker) as pbx,
+        running(settings_for(fake.url, abandoned_after=1e-6), worker) as pbx,
     ):
         await worker.link(up=True)
         pbx.send(DIAL)
@@ -414,7 +414,6 @@ async def test_the_end_of_an_abandoned_call_is_put_off_while_we_play_to_it() -> 
         assert fake.lines("sched_del") == []
         park(fake)
         await worker.event(Ready)
-        await asyncio.sleep(0.015)
         pbx.send(PLAY)
         await fake.until_seen("sched_hangup")
         assert fake.lines("sched_del") == [f"api sched_del {C1}"]
