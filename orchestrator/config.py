@@ -84,9 +84,11 @@ class Pbx(_Section, frozen=True, kw_only=True):
     caller_ids: tuple[E164, ...] = ()
     """The caller IDs that may be shown; the first is the default."""
     max_cps: Annotated[float, Meta(gt=0, le=1000)] = 10.0
-    """Calls started a second, evenly spaced."""
+    """Calls started a second, evenly spaced, when the node can bear it."""
     max_calls: Positive = 100
     """Calls at the same time."""
+    weight: Annotated[float, Meta(gt=0, le=1000)] = 1.0
+    """The node's part of the calls, beside the other nodes', while those have room too."""
     transport: Literal["auto", "websocket", "http"] = "auto"
     """How requests travel: over the events' WebSocket (Asterisk 20.14, 21.9, 22.4 and later) or over HTTP."""
     sounds: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_/\-]{1,128}(?![\s\S])")] = "orchestrator"
@@ -300,8 +302,8 @@ def _with_folders(config: Config) -> Config:
 
     def whole(pbx: Pbx) -> Pbx:
         virtual = pbx.virtual or Virtual()
-        folders = (*config.prompts.library, *virtual.library)
-        return replace(pbx, virtual=replace(virtual, library=tuple(str(config.path(each)) for each in folders)))
+        folders = tuple(str(config.path(each)) for each in (*config.prompts.library, *virtual.library))
+        return replace(pbx, virtual=replace(virtual, library=folders))
 
     return replace(config, pbx=tuple(whole(p) if p.kind == "virtual" else p for p in config.pbx))
 
