@@ -1,8 +1,9 @@
 """Which job is dialled next, where and when.
 
-Each PBX node pulls: while it is connected, has room and its pace allows, it claims the most urgent due job
-from the ledger and dials it. The claim is the durable intent to dial. Nodes share one queue, so a slow or
-lost node simply pulls nothing.
+Each PBX node pulls: while it is connected, healthy, has room and its pace allows, it claims the most urgent
+due job from the ledger and dials it. The claim is the durable intent to dial. Nodes share one queue, so a
+slow or lost node simply pulls nothing; of several that could take a job, the one farthest behind its share
+looks first.
 """
 
 import asyncio
@@ -16,10 +17,10 @@ import structlog
 from orchestrator.clock import Clock
 from orchestrator.config import Pbx as PbxConfig
 from orchestrator.guard.seal import Seal, SealError
+from orchestrator.health.fleet import Fleet
 from orchestrator.ledger.port import Ledger
 from orchestrator.ledger.records import Claim, JobRow, OpenCall, Outgoing, Script, Verdict
 from orchestrator.live import LiveCalls
-from orchestrator.pace import Pace
 from orchestrator.pbx.errors import PbxError
 from orchestrator.report import Reporter
 
@@ -27,6 +28,9 @@ LONGEST_WAIT: Final = 1.0
 """Seconds after which a node looks again in any case, for a due job that it may not take now."""
 CLAIM_AHEAD: Final = 0.05
 """Seconds of the node's pace that are claimed at once, so that one commit serves several starts."""
+YIELD: Final = 0.001
+"""Seconds for which a node lets each go ahead whose turn it is: enough to ask the ledger, which serves in
+that order."""
 STALE: Final = 2.0
 """Seconds after which a claim that was long in coming is given back: its timers began when it was made."""
 
@@ -77,6 +81,7 @@ class NodeDispatcher:
         live: LiveCalls,
         seal: Seal,
         clock: Clock,
+        fleet: Fleet,
         *,
         may_dial: Callable[[], bool],
         end: Callable[[str, str, str], Awaitable[None]],
@@ -98,7 +103,10 @@ class NodeDispatcher:
         self._may_dial = may_dial
         self._end = end
         self._only = only
-        self._pace = Pace(config.max_cps)
+        self._fleet = fleet
+        self._health = fleet.join(config, self._contends, self.bell.ring)
+        self._pace = self._health.pace
+        self._busy = False
         self._full = False
         self._stopping = False
 
@@ -106,7 +114,9 @@ class NodeDispatcher:
         """Pull until stopped."""
         while not self._stopping:
             seen = self.bell.count
-            wait = await self._pull() if self._open() else LONGEST_WAIT
+            self._busy = True
+            wait = await self._look()
+            self._busy = False
             if wait > 0:
                 await self.bell.wait(seen, min(wait, LONGEST_WAIT))
 
@@ -120,22 +130,59 @@ class NodeDispatcher:
         if self._full:
             self.bell.ring()
 
-    def _open(self) -> bool:
-        self._full = self._room() <= 0
-        return self.ready and not self._full and self._may_dial()
+    def _contends(self, now: float) -> bool:
+        """Whether it waits for a job and could start it at once."""
+        return not self._busy and self._able(now) and self._pace.wait(now) <= CLAIM_AHEAD
 
-    def _room(self) -> int:
+    def _able(self, now: float) -> bool:
+        return self.ready and not self._stopping and self._room(now) > 0
+
+    def _room(self, now: float) -> int:
+        """How many calls it may start now, its pace aside."""
+        return min(self._slots(), self._health.limit(now))
+
+    def _slots(self) -> int:
         return self._config.max_calls - self._live.on_node(self._config.name)
 
-    async def _pull(self) -> float:
-        """Claim and dial what the pace allows now. Seconds until it is worth looking again."""
+    async def _look(self) -> float:
+        """Do what can be done now. Seconds until it is worth looking again."""
         now = self._clock()
+        breaker = self._health.breaker
+        if self.ready and breaker.due(now):
+            await self._probe()
+            return 0.0
+        if not self.ready or not self._may_dial():
+            return LONGEST_WAIT
+        self._full, self._health.held = self._slots() <= 0, self._health.limit(now) <= 0
+        if self._full or self._health.held:
+            return breaker.until - now if breaker.until > now else LONGEST_WAIT
         pause = self._pace.wait(now)
         if pause > CLAIM_AHEAD:
             return pause - CLAIM_AHEAD / 2
-        several = 1 + int(CLAIM_AHEAD * self._config.max_cps)
+        ahead = self._fleet.shares.ahead(self._config.name, now)
+        if ahead:
+            await asyncio.sleep(ahead * YIELD)
+            now = self._clock()
+            if not self._able(now):
+                return 0.0
+        return await self._pull(now)
+
+    async def _probe(self) -> None:
+        """Ask a node that failed how it is, without ringing anybody."""
+        sound = next(iter(self.checked), None)
+        fault: str | None = None
+        if self._missing is not None and sound is not None:
+            try:
+                await self._missing((sound,))
+            except PbxError as error:
+                fault = str(error)
+        self._fleet.probed(self._config.name, fault)
+
+    async def _pull(self, now: float) -> float:
+        """Claim and dial what the pace allows now. Seconds until it is worth looking again."""
+        several = 1 + int(CLAIM_AHEAD * self._rate(now))
         claimed = await self._ledger.claim(
-            self._config.name, self._config.caller_ids, now, min(several, self._room()), self._only
+            self._config.name, self._config.caller_ids, now, min(several, self._room(now)), self._only
         )
         for claim in claimed.claims:
             await self._dial(claim)
@@ -144,6 +191,14 @@ class NodeDispatcher:
         if claimed.next_at is None or claimed.next_at <= now:
             return LONGEST_WAIT
         return claimed.next_at - now
+
+    def _rate(self, now: float) -> float:
+        return self._pace.rate(now) * self._fleet.cut(self._config.name)
+
+    def _give_back(self, claim: Claim, now: float) -> None:
+        """Another node may take it at once."""
+        self._ledger.undial(claim.job.id, claim.call_id, now)
+        self._fleet.shares.wake_others(self._config.name)
 
     async def _dial(self, claim: Claim) -> None:
         try:
@@ -168,14 +223,20 @@ class NodeDispatcher:
                 self._ledger.undial(claim.job.id, claim.call_id, self._clock())
                 await self._end(claim.job.id, "failed", reason)
                 return
-        pause = self._pace.wait(self._clock())
+        now = self._clock()
+        pause = self._pace.wait(now)
+        if pause > 2 * CLAIM_AHEAD:  # the pace was cut meanwhile
+            self._give_back(claim, now)
+            return
         if pause > 0:
             await asyncio.sleep(pause)
-        now = self._clock()
-        if now >= min(claim.job.expires_at, claim.at + STALE):  # the ledger was stuck meanwhile
-            self._ledger.undial(claim.job.id, claim.call_id, now)
+            now = self._clock()
+        late = now >= min(claim.job.expires_at, claim.at + STALE)  # the ledger was stuck meanwhile
+        if late or self._health.limit(now) <= 0:
+            self._give_back(claim, now)
             return
-        self._pace.take(now)
+        self._pace.take(now, self._fleet.cut(self._config.name))
+        self._fleet.started(self._config.name, claim.call_id, now)
         self._live.start(claim, script)
 
     async def _lacking(

@@ -90,6 +90,10 @@ class LiveCalls:
     ) -> None:
         self.nodes: dict[str, Pbx] = {}
         self.on_link: Callable[[Link], None] = lambda link: None
+        self.on_settled: Callable[[str, str, CallEvent, float], None] = lambda pbx, channel, event, at: None
+        """Told once of each originate: the node, the channel, the first event that says what became of it."""
+        self.on_over: Callable[[str, Call, Over], None] = lambda pbx, call, over: None
+        """Told of each ended call."""
         self._ledger = ledger
         self._clock = clock
         self._worker = worker
@@ -218,6 +222,8 @@ class LiveCalls:
         if call is before and not commands and not facts:
             return
         live.call = call
+        if before.state is State.PLANNED and call.state is not State.PLANNED:
+            self.on_settled(live.pbx, before.id, event, at)
         if facts and isinstance(facts[-1], Undialed):
             self._undialed(live)
             return
@@ -267,6 +273,7 @@ class LiveCalls:
                     job_id=live.job.id, call_id=live.call.id, ended_at=fact.at, cdr=record, then=then
                 )
                 self._meters.ended(live.pbx, fact)
+                self.on_over(live.pbx, live.call, fact)
                 if isinstance(then, Verdict):
                     verdict = live.reporter.ended(then.outcome, then.reason, live.attempt, then.at, live.call)
                     if verdict is not None:

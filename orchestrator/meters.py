@@ -20,6 +20,22 @@ class Meters:
         self.calls = Counter("orchestrator_calls_total", "Calls ended.", ["pbx", "outcome"], registry=r)
         self.live = Gauge("orchestrator_live_calls", "Calls that live now.", ["pbx"], registry=r)
         self.connected = Gauge("orchestrator_pbx_connected", "1 while connected.", ["pbx"], registry=r)
+        self.health = Gauge(
+            "orchestrator_node_health", "The part of its share that a node gets, 0 to 1.", ["pbx"], registry=r
+        )
+        self.breaker = Gauge(
+            "orchestrator_node_breaker", "0 closed, 1 half-open, 2 open: it gets no calls.", ["pbx"], registry=r
+        )
+        self.cps = Gauge(
+            "orchestrator_node_cps", "Starts a second that a node may make now.", ["pbx"], registry=r
+        )
+        self.originate_seconds = Histogram(
+            "orchestrator_originate_seconds",
+            "From asking for a call to the PBX's answer.",
+            ["pbx"],
+            buckets=_SECONDS[:11],
+            registry=r,
+        )
         self.ready = Gauge("orchestrator_ready", "1 while calls can be made.", registry=r)
         self.ring_seconds = Histogram(
             "orchestrator_ring_seconds",

@@ -8,6 +8,7 @@ import structlog
 
 from orchestrator.clock import Clock
 from orchestrator.config import Config
+from orchestrator.health.fleet import Fleet
 from orchestrator.ledger.port import Ledger
 from orchestrator.live import LiveCalls
 from orchestrator.meters import Meters
@@ -75,6 +76,13 @@ async def keep_gauges(
         for name, pbx in live.nodes.items():
             meters.live.labels(name).set(live.on_node(name))
             meters.connected.labels(name).set(pbx.connected)
+        await asyncio.sleep(GAUGE_EVERY)
+
+
+async def keep_health(fleet: Fleet) -> None:
+    """Compare the nodes now and then."""
+    while True:
+        fleet.judge()
         await asyncio.sleep(GAUGE_EVERY)
 
 

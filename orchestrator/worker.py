@@ -19,6 +19,7 @@ from orchestrator.clock import Clock
 from orchestrator.config import Config, ConfigError
 from orchestrator.dispatcher import NodeDispatcher, Sweeper, end_job, open_script
 from orchestrator.guard.seal import Seal, SealError
+from orchestrator.health.fleet import Fleet
 from orchestrator.http.health import app_of, listening
 from orchestrator.ledger.errors import LedgerUnusable
 from orchestrator.ledger.port import Ledger
@@ -32,7 +33,15 @@ from orchestrator.pbx.errors import PbxError
 from orchestrator.pbx.port import Link, Pbx
 from orchestrator.prompts import Library
 from orchestrator.report import trunk_of
-from orchestrator.upkeep import batch_cdrs, flush_cdrs, keep_counts, keep_forgetting, keep_gauges, watch
+from orchestrator.upkeep import (
+    batch_cdrs,
+    flush_cdrs,
+    keep_counts,
+    keep_forgetting,
+    keep_gauges,
+    keep_health,
+    watch,
+)
 
 LOOK: Final = 0.1
 """Seconds after which a lock that was taken is tried once more."""
@@ -83,6 +92,8 @@ class Worker:
             on_freed=self._freed,
         )
         self.live.on_link = self._linked
+        self.fleet = Fleet(clock, self.meters, lambda name: self.live.nodes[name].connected)
+        self.live.on_settled, self.live.on_over = self.fleet.settled, self.fleet.over
         self.sweeper = Sweeper(ledger, self.live, clock, self._end)
         self.notifier: Notifier | None = None
         if setup.secrets_of(config):
@@ -101,6 +112,7 @@ class Worker:
                 self.live,
                 seal,
                 clock,
+                self.fleet,
                 may_dial=self._may_dial,
                 end=self._end,
                 only=only,
@@ -115,11 +127,11 @@ class Worker:
             return "draining"
         if self._ledger.fault is not None:
             return f"ledger: {self._ledger.fault}"
-        if all(node.problem is not None for node in self._nodes.values()):
-            return "; ".join(
-                f"{name}: {(node.problem or '').removeprefix(f'pbx {name}: ')}"
-                for name, node in self._nodes.items()
-            )
+        problems = {
+            name: node.problem or self.fleet.why_open(name) or "" for name, node in self._nodes.items()
+        }
+        if all(problems.values()):
+            return "; ".join(f"{name}: {why.removeprefix(f'pbx {name}: ')}" for name, why in problems.items())
         return None
 
     def wake(self) -> None:
@@ -156,6 +168,7 @@ class Worker:
                         watch(self._ledger, self.wake),
                         keep_forgetting(self._ledger, self._clock, self._config.ledger.keep_days),
                         keep_counts(self._ledger, self.meters),
+                        keep_health(self.fleet),
                         keep_gauges(self._ledger, self.meters, self.live, self.why_not_ready),
                         batch_cdrs(self._ledger, self._clock, self._config, self.notifier is not None),
                         *((self.notifier.run(),) if self.notifier else ()),
@@ -213,6 +226,7 @@ class Worker:
     def _linked(self, link: Link) -> None:
         node = self._nodes[link.pbx]
         node.link = link
+        self.fleet.linked(link)
         node.changed.set()
         if not link.up:
             node.dispatcher.ready = False

@@ -12,12 +12,14 @@ import msgspec
 from orchestrator.config import Pbx as PbxConfig
 from orchestrator.dispatcher import NodeDispatcher, Sweeper, end_job, open_script
 from orchestrator.guard.seal import Seal
+from orchestrator.health.fleet import Fleet
 from orchestrator.ledger.records import JobState, NewJob, Script
 from orchestrator.ledger.sqlite import SqliteLedger
 from orchestrator.live import LiveCalls
 from orchestrator.meters import Meters
 from orchestrator.notify.delivery import Delivery
 from orchestrator.pbx.port import Link
+from orchestrator.upkeep import keep_health
 from tests.fakes import ANSWERS, SCRIPT, FakePbx, Far, db_of, inline_ledger, new_job, now, until
 
 SEAL = Seal(b"k" * 32)
@@ -46,18 +48,24 @@ class Floor:
             max_queued=max_queued,
             on_freed=self._freed,
         )
-        self.live.on_link = self.links.append
+        self.live.on_link = self._linked
+        self.fleet = Fleet(now, self.meters, lambda name: self.nodes[name].connected)
+        self.live.on_settled, self.live.on_over = self.fleet.settled, self.fleet.over
         self.allowed = True
         self.nodes: dict[str, FakePbx] = {}
         self.pulls: dict[str, NodeDispatcher] = {}
         for config in configs:
             self.pulls[config.name] = NodeDispatcher(
-                config, ledger, self.live, SEAL, now, may_dial=lambda: self.allowed, end=self._end
+                config, ledger, self.live, SEAL, now, self.fleet, may_dial=lambda: self.allowed, end=self._end
             )
             self.nodes[config.name] = FakePbx(config.name, self.live.sink)
             self.live.nodes[config.name] = self.nodes[config.name]
         self.sweeper = Sweeper(ledger, self.live, now, self._end)
         self.tasks: list[asyncio.Task[None]] = []
+
+    def _linked(self, link: Link) -> None:
+        self.links.append(link)
+        self.fleet.linked(link)
 
     def _freed(self, pbx: str) -> None:
         self.pulls[pbx].freed()
@@ -77,7 +85,8 @@ class Floor:
             self.pulls[name].bell.ring()
 
     def start(self) -> None:
-        keep = [self.sweeper.run(), *(pull.run() for pull in self.pulls.values())]
+        pulls = (pull.run() for pull in self.pulls.values())
+        keep = [self.sweeper.run(), *pulls, keep_health(self.fleet)]
         self.tasks += [asyncio.create_task(each) for each in keep]
 
     async def submit(self, *jobs: NewJob, script: Script = SCRIPT) -> None:

@@ -1,0 +1,1 @@
+"""How well each PBX node does, and what it gets of the calls therefore."""
