@@ -48,6 +48,8 @@ class Worker(_Section, frozen=True, kw_only=True):
     name: Name = "orchestrator"
     drain_timeout: Annotated[float, Meta(ge=0)] = 30.0
     """Seconds that live calls get to finish after SIGTERM."""
+    lease: Annotated[float, Meta(ge=2, le=3600)] = 10.0
+    """Seconds without a sign of life after which another worker on the same ledger takes over."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 

@@ -74,7 +74,11 @@ class Live:
 
 
 class LiveCalls:
-    """All live calls of this worker. `on_freed` is called with a node's name whenever it has room again."""
+    """All live calls of this worker. `on_freed` is called with a node's name whenever it has room again.
+
+    `may_act` says whether it is certain that the calls are still this worker's: a process that was stopped
+    and wakes up may find that another has taken them over, and must not ask a PBX for anything any more.
+    """
 
     def __init__(
         self,
@@ -87,6 +91,7 @@ class LiveCalls:
         meters: Meters,
         max_queued: int,
         on_freed: Callable[[str], None],
+        may_act: Callable[[], bool] = lambda: True,
     ) -> None:
         self.nodes: dict[str, Pbx] = {}
         self.on_link: Callable[[Link], None] = lambda link: None
@@ -102,6 +107,7 @@ class LiveCalls:
         self._meters = meters
         self._max_queued = max_queued
         self._on_freed = on_freed
+        self._may_act = may_act
         self._calls: dict[str, Live] = {}
         self._by_job: dict[str, str] = {}
         self._on_node: dict[str, int] = {}
@@ -141,13 +147,15 @@ class LiveCalls:
     def adopt(self, found: OpenCall, script: Script) -> None:
         """Take up a call from its journal. What became of it since, reconciliation tells."""
         call = Call(id=found.call_id)
+        now = self._clock()
         for entry in found.journal:
-            call = step(call, entry.event, entry.at).call
+            # A clock that was set back since must not make a timer of the call wait for the old time.
+            call = step(call, entry.event, min(entry.at, now)).call
         live = Live(found.job, call, call.pbx, found.attempt, script, self._reporter(found.job))
         live.n = len(found.journal)
         self._add(live)
         # What ran out while nobody looked is judged after the PBX has told what it knows.
-        self._arm(live, not_before=self._clock() + ADOPT_GRACE)
+        self._arm(live, not_before=now + ADOPT_GRACE)
 
     def cancel(self, job_id: str) -> None:
         """End the call of a job that somebody cancelled."""
@@ -256,7 +264,7 @@ class LiveCalls:
 
     def _send(self, pbx: str, request: Request) -> None:
         node = self.nodes.get(pbx)
-        if node is not None:
+        if node is not None and self._may_act():
             node.send(request)
 
     def _record(self, live: Live, entry: Entry, facts: tuple[Fact, ...]) -> None:

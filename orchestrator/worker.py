@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import gc
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -21,10 +21,10 @@ from orchestrator.dispatcher import NodeDispatcher, Sweeper, end_job, open_scrip
 from orchestrator.guard.seal import Seal, SealError
 from orchestrator.health.fleet import Fleet
 from orchestrator.http.health import app_of, listening
-from orchestrator.ledger.errors import LedgerUnusable
+from orchestrator.ledger.errors import LeaseLost, LedgerUnusable
 from orchestrator.ledger.port import Ledger
 from orchestrator.ledger.records import Script
-from orchestrator.ledger.sqlite import SqliteLedger, WorkerLock
+from orchestrator.ledger.sqlite import SqliteLedger
 from orchestrator.live import LiveCalls
 from orchestrator.meters import Meters
 from orchestrator.notify.errors import NotifyError
@@ -33,6 +33,7 @@ from orchestrator.pbx.errors import PbxError
 from orchestrator.pbx.port import Link, Pbx
 from orchestrator.prompts import Library
 from orchestrator.report import trunk_of
+from orchestrator.tenure import Tenure, take_tenure
 from orchestrator.upkeep import (
     batch_cdrs,
     flush_cdrs,
@@ -43,8 +44,6 @@ from orchestrator.upkeep import (
     watch,
 )
 
-LOOK: Final = 0.1
-"""Seconds after which a lock that was taken is tried once more."""
 GC_THRESHOLD: Final = 100_000
 """New objects between two collections of the youngest generation; nearly all die by counting before."""
 FLUSH_TIMEOUT: Final = 5.0
@@ -69,7 +68,15 @@ class Worker:
     """A running worker. Made by `working`."""
 
     def __init__(
-        self, config: Config, ledger: Ledger, library: Library, seal: Seal, clock: Clock, only: str | None
+        self,
+        config: Config,
+        ledger: Ledger,
+        library: Library,
+        seal: Seal,
+        clock: Clock,
+        tenure: Tenure,
+        apps: Mapping[str, str],
+        only: str | None,
     ) -> None:
         self.meters = Meters()
         self.draining = False
@@ -79,6 +86,7 @@ class Worker:
         self._seal = seal
         self._clock = clock
         self._only = only
+        self._tenure = tenure
         self._nodes: dict[str, Node] = {}
         url, name = config.notify.url, config.worker.name
         self.live = LiveCalls(
@@ -90,6 +98,7 @@ class Worker:
             meters=self.meters,
             max_queued=sum(pbx.max_queued for pbx in config.pbx) or 1,
             on_freed=self._freed,
+            may_act=tenure.holds,
         )
         self.live.on_link = self._linked
         self.fleet = Fleet(clock, self.meters, lambda name: self.live.nodes[name].connected)
@@ -101,11 +110,9 @@ class Worker:
                 ledger, setup.notify_settings(config), clock, secrets.SystemRandom().random, meter=self.meters
             )
             ledger.on_deliveries = self.notifier.offer
-        # A call made beside a worker must not take the worker's Stasis application from it.
-        app = None if only is None else f"orchestrator-{secrets.token_hex(4)}"
         for pbx in config.pbx:
             reacted = self.meters.reaction_seconds.labels(pbx.name).observe
-            adapter = setup.make_pbx(pbx, self.live.sink, clock, app, reacted)
+            adapter = setup.make_pbx(pbx, self.live.sink, clock, apps[pbx.name], reacted)
             dispatcher = NodeDispatcher(
                 pbx,
                 ledger,
@@ -164,6 +171,7 @@ class Worker:
                     group.create_task(job)
                     for job in (
                         self._ledger.broken(),
+                        self._tenure.keep(self._ledger, self._clock, self._config.worker.lease),
                         self.sweeper.run(),
                         watch(self._ledger, self.wake),
                         keep_forgetting(self._ledger, self._clock, self._config.ledger.keep_days),
@@ -181,7 +189,7 @@ class Worker:
                 await self._drain(pulling)
                 for task in keep:
                     task.cancel()
-        except* (PbxError, NotifyError) as several:
+        except* (PbxError, NotifyError, LeaseLost) as several:
             raise _first(several) from None
         finally:
             self.live.close()
@@ -293,13 +301,13 @@ def _spare_the_collector() -> None:
 
 
 @contextlib.asynccontextmanager
-async def opened(config: Config) -> AsyncIterator[SqliteLedger]:
-    """The ledger, for as long as the block runs.
+async def opened(config: Config, token: int | None = None) -> AsyncIterator[SqliteLedger]:
+    """The ledger, for as long as the block runs; with the owner's `token`, for as long as that is valid.
 
     Raises `LedgerUnusable`.
     """
     path = setup.ledger_path(config)
-    ledger = await SqliteLedger.open(path, config.ledger.commit_interval)
+    ledger = await SqliteLedger.open(path, config.ledger.commit_interval, token)
     try:
         yield ledger
     finally:
@@ -314,38 +322,79 @@ async def run_worker(
     only: str | None = None,
     begun: Callable[[], None] = lambda: None,
     started: Callable[[Worker], None] = lambda worker: None,
+    standing_by: Callable[[str], None] | None = None,
 ) -> None:
     """Run a worker until `stop` is set. With `only`, it makes that one job's calls and adopts nothing.
-    `begun` is called once the ledger is this worker's, `started` when the worker stands.
 
-    Raises `ConfigError`, `LedgerUnusable` (also when another worker has the ledger), `PbxConfigError`,
-    `ListenError`.
+    Where another worker owns the ledger, `standing_by` is told its name, and this one waits to take over;
+    without it that is an error. `begun` is called once the ledger is this worker's, `started` when the worker
+    stands.
+
+    Raises `ConfigError`, `LedgerUnusable` (also when another worker has the ledger), `LeaseLost`,
+    `PbxConfigError`, `ListenError`.
     """
     if not config.pbx:
         raise ConfigError("no PBX is configured: add a [[pbx]] section (see the README)")
     seal, library = setup.load_seal(config), setup.load_prompts(config)
-    lock = WorkerLock.take(setup.ledger_path(config))
-    if lock is None:
-        # Whoever only looks whether a worker runs holds it for a moment.
-        await asyncio.sleep(LOOK)
-        lock = WorkerLock.take(setup.ledger_path(config))
-    if lock is None:
+    path = setup.ledger_path(config)
+    # A call made beside a worker must not take the worker's application from it.
+    beside = None if only is None else f"orchestrator-{secrets.token_hex(4)}"
+    apps = {pbx.name: beside or pbx.app for pbx in config.pbx}
+    waited: list[str] = []
+
+    def stand_by(owner: str) -> None:
+        waited.append(owner)
+        if standing_by is not None:
+            standing_by(owner)
+
+    tenure = await take_tenure(
+        path,
+        config.worker.name,
+        apps,
+        clock,
+        patience=config.worker.lease,
+        stop=stop,
+        standing_by=stand_by if standing_by is not None else None,
+    )
+    if tenure is None:
+        if stop.is_set():
+            return
         raise LedgerUnusable(
-            f"another worker runs on {setup.ledger_path(config).absolute()}; "
-            "stop it, or give this one its own ledger"
+            f"another worker runs on {path.absolute()}; stop it, or give this one its own ledger"
         )
     try:
         begun()
-        async with opened(config) as ledger:
-            worker = Worker(config, ledger, library, seal, clock, only)
+        async with opened(config, tenure.token) as ledger:
+            if only is None:
+                apps = await _settle(ledger, tenure, apps, clock)
+            worker = Worker(config, ledger, library, seal, clock, tenure, apps, only)
             if only is None:
                 await worker.adopt()
             _spare_the_collector()
             async with contextlib.AsyncExitStack() as stack:
                 if config.http is not None and only is None:
                     app = app_of(worker.meters.registry, worker.why_not_ready)
-                    await stack.enter_async_context(listening(app, config.http.listen))
+                    serving = listening(app, config.http.listen, patient=bool(waited))
+                    await stack.enter_async_context(serving)
                 started(worker)
                 await worker.run(stop)
     finally:
-        lock.release()
+        tenure.release()
+
+
+async def _settle(
+    ledger: SqliteLedger, tenure: Tenure, apps: Mapping[str, str], clock: Clock
+) -> dict[str, str]:
+    """Settle what has changed since the last owner: the clock, and the names of the applications in which its
+    calls live on. The names to use."""
+    before = tenure.before
+    if before is None:
+        return dict(apps)
+    moved = await ledger.set_back(before.seen_at, clock())
+    if moved:
+        _log.warning("clock_set_back", seconds=round(before.seen_at - clock(), 1), moved=moved)
+    if not await ledger.open_calls():
+        return dict(apps)
+    names = {name: before.apps.get(name, app) for name, app in apps.items()}
+    await ledger.rename(names)
+    return names

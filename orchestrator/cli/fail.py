@@ -36,7 +36,7 @@ def explain(error: BaseException) -> Failure | None:
     # Imported here: a command that fails early should not load every room for it.
     from orchestrator.config import ConfigError
     from orchestrator.http.health import ListenError
-    from orchestrator.ledger.errors import LedgerError, LedgerStuck
+    from orchestrator.ledger.errors import LeaseLost, LedgerError, LedgerStuck
     from orchestrator.notify.errors import NotifyError
     from orchestrator.pbx.errors import PbxConfigError, PbxError
     from orchestrator.prompts import PromptError
@@ -52,6 +52,8 @@ def explain(error: BaseException) -> Failure | None:
             return Failure(f"the job cannot be taken:{faults}", UNUSABLE)
         case LedgerStuck():
             return Failure(str(error), UNREACHABLE)
+        case LeaseLost():
+            return Failure(str(error), WORK_FAILED)
         case ConfigError() | PbxConfigError() | ListenError() | LedgerError() | NotifyError() | PromptError():
             return Failure(str(error), UNUSABLE)
         case PbxError():

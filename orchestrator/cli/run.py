@@ -26,7 +26,8 @@ def run(config_file: str | None) -> None:
     """Run the worker: dial what is due, tell receivers, until SIGTERM or Ctrl-C.
 
     The first signal drains: nothing new is dialled, live calls get worker.drain_timeout seconds. A second one
-    ends at once; the next start takes up what was left. The log goes to standard error, as JSON lines unless
+    ends at once; the next start takes up what was left. Where another worker has the ledger, this one stands
+    by and takes over when that one dies or stalls. The log goes to standard error, as JSON lines unless
     that is a terminal.
     """
     config = read_config(config_file)
@@ -45,7 +46,13 @@ async def _run(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _signalled, stop, number)
-    await run_worker(config, stop, steady_clock(), begun=lambda: _say_hello(config))
+    await run_worker(
+        config,
+        stop,
+        steady_clock(),
+        begun=lambda: _say_hello(config),
+        standing_by=lambda owner: _stand_by(config, owner),
+    )
 
 
 def _signalled(stop: asyncio.Event, number: signal.Signals) -> None:
@@ -54,6 +61,16 @@ def _signalled(stop: asyncio.Event, number: signal.Signals) -> None:
         os._exit(128 + number)
     _log.info("worker_stopping", signal=number.name, note="once more ends at once")
     stop.set()
+
+
+def _stand_by(config: Config, owner: str) -> None:
+    _log.info(
+        "worker_standing_by",
+        worker=config.worker.name,
+        owner=owner,
+        ledger=str(setup.ledger_path(config).absolute()),
+        note="takes over when the owner dies or stalls",
+    )
 
 
 def _say_hello(config: Config) -> None:

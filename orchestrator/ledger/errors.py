@@ -3,6 +3,7 @@
 LedgerError
 ├── LedgerUnusable     the file cannot be opened, is no ledger, or another worker has it
 │   └── LedgerStuck    it is locked, or the disk is full: another time it can be used
+├── LeaseLost          another worker has taken the ledger over
 └── LedgerClosed       asked after it was closed
 """
 
@@ -17,6 +18,10 @@ class LedgerUnusable(LedgerError):
 
 class LedgerStuck(LedgerUnusable):
     """Nothing can be stored there now; time or an operator mends it, and no setting is wrong."""
+
+
+class LeaseLost(LedgerError):
+    """Another worker owns the ledger now; this one may change nothing and ask nothing of a PBX any more."""
 
 
 class LedgerClosed(LedgerError):

@@ -24,7 +24,7 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from orchestrator.ledger.errors import LedgerClosed
+from orchestrator.ledger.errors import LeaseLost, LedgerClosed, LedgerError
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
@@ -76,7 +76,8 @@ class Part:
 class GroupCommit:
     """Gathers operations over `interval` seconds and commits them together.
 
-    `connect` and `tidy` run on the thread. The connection must not wait for locks by itself.
+    `connect` and `tidy` run on the thread. The connection must not wait for locks by itself. `guard` is asked
+    in each transaction; when it raises `LeaseLost`, nothing is or will be written any more.
     """
 
     def __init__(
@@ -84,10 +85,12 @@ class GroupCommit:
         connect: Callable[[], sqlite3.Connection],
         interval: float,
         tidy: Callable[[sqlite3.Connection], None] = lambda db: None,
+        guard: Callable[[sqlite3.Connection], None] = lambda db: None,
     ) -> None:
         self._connect = connect
         self._interval = interval
         self._tidy = tidy
+        self._guard = guard
         self._loop = asyncio.get_running_loop()
         self._gathered: list[Part] = []
         self._stuck: list[Part] = []
@@ -96,6 +99,7 @@ class GroupCommit:
         self._at_work: asyncio.Future[None] | None = None
         self._waiting = 0
         self._closed = False
+        self._lost: LeaseLost | None = None
         self._locked_since: float | None = None
         self._tidied_at = self._loop.time()
         self._tidied = 0
@@ -174,7 +178,8 @@ class GroupCommit:
         self._stuck, self._gathered = [], []
         if left:
             _log.error("ledger_gave_up", lost=len(left), error=self.fault)
-            self._give_up(left, self.fault or "it is locked by another process")
+            why = self.fault or "it is locked by another process"
+            self._give_up(left, LedgerClosed(f"the ledger was closed before this could be stored: {why}"))
         if self._thread is not None:
             self._work.put(self._db.close)
             self._work.put(None)
@@ -189,6 +194,10 @@ class GroupCommit:
     def _add(self, part: Part) -> None:
         if self._closed:
             raise LedgerClosed("the ledger is closed; nothing was stored")
+        if self._lost is not None:  # whoever waits is told, the rest is the new owner's
+            if part.future is not None:
+                part.future.set_exception(self._lost)
+            return
         self._gathered.append(part)
         self._waiting += 1
         if self._timer is None and self._at_work is None:
@@ -208,6 +217,9 @@ class GroupCommit:
         self.group += 1
         try:
             self._execute(group)
+        except LeaseLost as lost:
+            self._lose(group, lost)
+            return False
         except (sqlite3.Error, MemoryError) as error:
             self._roll_back(group, error)
             return False
@@ -222,6 +234,7 @@ class GroupCommit:
     def _execute_all(self, group: list[Part]) -> bool:
         """False, with nothing done, when one of the group fails."""
         self._db.execute("BEGIN IMMEDIATE")
+        self._guard(self._db)
         for part in group:
             part.error = None
             try:
@@ -236,6 +249,7 @@ class GroupCommit:
     def _execute_each(self, group: list[Part]) -> None:
         """Each under a savepoint of its own: those that fail are undone and told."""
         self._db.execute("BEGIN IMMEDIATE")
+        self._guard(self._db)
         for part in group:
             self._db.execute("SAVEPOINT part")
             try:
@@ -286,6 +300,15 @@ class GroupCommit:
         if not self._closed:
             self._set_timer(LOCKED_RETRY if patient else RETRY_EVERY)
 
+    def _lose(self, group: list[Part], lost: LeaseLost) -> None:
+        """Give up all that waits, now and from now on: it is the new owner's to write."""
+        with contextlib.suppress(sqlite3.Error):
+            self._db.execute("ROLLBACK")
+        self._lost = lost
+        self._give_up(group + self._gathered, lost)
+        self._gathered = []
+        self._break(lost)
+
     # After a commit.
 
     def _deliver(self, group: list[Part]) -> None:
@@ -306,13 +329,11 @@ class GroupCommit:
                 except Exception as error:  # noqa: BLE001 - a fault of ours, but the others' results are due
                     self._break(error)
 
-    def _give_up(self, group: list[Part], why: str) -> None:
+    def _give_up(self, group: list[Part], why: LedgerError) -> None:
         self._waiting -= sum(part.weight for part in group)
         for part in group:
             if part.future is not None and not part.future.done():
-                part.future.set_exception(
-                    LedgerClosed(f"the ledger was closed before this could be stored: {why}")
-                )
+                part.future.set_exception(why)
 
     def _break(self, error: Exception) -> None:
         if not self.broken.done():

@@ -1,6 +1,6 @@
 """The ledger's protocol: what any store must promise. Whoever awaits has it durable when it returns."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from orchestrator.ledger.records import (
@@ -92,6 +92,18 @@ class Ledger(Outbox, Protocol):
 
     async def changed(self) -> bool:
         """Whether another process has written since this was last asked."""
+        ...
+
+    async def beat(self, *, locked: bool, seen_at: float) -> None:
+        """Show that the owner lives; see `lease.Lease`."""
+        ...
+
+    async def rename(self, apps: Mapping[str, str]) -> None:
+        """Note under which applications the owner's channels live."""
+        ...
+
+    async def set_back(self, seen_at: float, now: float) -> int:
+        """The clock was set back since `seen_at`: nothing is to wait longer for that. How many waited."""
         ...
 
     async def batch_cdrs(self, limit: int, build: Callable[[list[bytes]], Outgoing]) -> int:

@@ -71,9 +71,22 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX outbox_lane ON outbox (lane, sequence);
     CREATE INDEX outbox_pending ON outbox (next_at) WHERE state = 'pending';
-    CREATE INDEX outbox_stopped ON outbox (lane) WHERE state = 'stopped';
     CREATE INDEX outbox_dead ON outbox (id) WHERE state = 'dead';
     CREATE INDEX outbox_cdr ON outbox (created_at) WHERE type = 'cdr';
+    """,
+    """
+    CREATE INDEX outbox_stopped ON outbox (lane) WHERE state = 'stopped';
+
+    CREATE TABLE lease (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        token INTEGER NOT NULL,
+        beat INTEGER NOT NULL,
+        worker TEXT NOT NULL,
+        pid INTEGER NOT NULL,
+        locked INTEGER NOT NULL,
+        apps BLOB NOT NULL,
+        seen_at REAL NOT NULL
+    );
     """,
 )
 

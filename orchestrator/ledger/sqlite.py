@@ -1,7 +1,7 @@
 """The embedded ledger: SQLite in WAL mode, every commit on disk before it counts.
 
-One worker at a time: it holds a lock on `<ledger>.lock`, which the kernel lets go when it dies. Other
-processes (the command line) may read and submit beside it; SQLite sees to that.
+One worker at a time: it owns the lease (`lease.py`) and holds a lock on `<ledger>.lock`, which the kernel
+lets go when it dies. Other processes (the command line) may read and submit beside it; SQLite sees to that.
 """
 
 import asyncio
@@ -9,13 +9,13 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, TextIO, TypeVar
 
 import structlog
 
-from orchestrator.ledger import outbox, queries, views
+from orchestrator.ledger import lease, outbox, queries, stepped, views
 from orchestrator.ledger.bulk import CACHED
 from orchestrator.ledger.errors import LedgerStuck, LedgerUnusable
 from orchestrator.ledger.groupcommit import GroupCommit, Operation, Part
@@ -189,12 +189,17 @@ class SqliteLedger:
         self.on_deliveries: Callable[[Sequence[Delivery]], None] = lambda deliveries: None
 
     @classmethod
-    async def open(cls, path: Path, commit_interval: float = 0.0) -> "SqliteLedger":
-        """Open or make the ledger.
+    async def open(cls, path: Path, commit_interval: float = 0.0, token: int | None = None) -> "SqliteLedger":
+        """Open or make the ledger. With a `token`, only for as long as it is the owner's.
 
         Raises `LedgerUnusable`.
         """
-        commits = GroupCommit(lambda: connect(path), commit_interval, erase)
+
+        def guard(db: sqlite3.Connection) -> None:
+            if token is not None:
+                lease.guard(db, token)
+
+        commits = GroupCommit(lambda: connect(path), commit_interval, erase, guard)
         await commits.open()
         return cls(commits)
 
@@ -309,6 +314,15 @@ class SqliteLedger:
             return False
         changed, self._data_version = version != self._data_version, version
         return changed
+
+    async def beat(self, *, locked: bool, seen_at: float) -> None:
+        await self._call(lambda db: lease.beat(db, locked=locked, seen_at=seen_at))
+
+    async def rename(self, apps: Mapping[str, str]) -> None:
+        await self._call(lambda db: lease.rename(db, apps))
+
+    async def set_back(self, seen_at: float, now: float) -> int:
+        return await self._call(lambda db: stepped.set_back(db, seen_at, now))
 
     async def follow(self, job_id: str) -> Followed | None:
         return await self._call(lambda db: views.follow(db, job_id))
