@@ -86,4 +86,4 @@ _COMMANDS = {
 )
 @click.version_option(__version__, prog_name="orchestrator")
 def cli() -> None:
-    """Outbound voice calls beside Asterisk: verification codes, spoken."""
+    """Outbound voice calls beside Asterisk or FreeSWITCH: verification codes, spoken."""
