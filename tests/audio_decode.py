@@ -57,35 +57,19 @@ def decode_digits(
     digit_templates: Mapping[str, Recording],
     threshold: float = 0.8,
     phrases: Mapping[str, Recording] | None = None,
-    slipped: float | None = None,
 ) -> list[Found]:
     """The digits heard in a recording, in order.
 
     `digit_templates` and `phrases` map names to sounds. A match below `threshold` is none. Of matches
     that overlap the best stays. Digits within a phrase that was found do not count.
-
-    Where a packet is lost in the middle of a digit, the rest of that digit is shifted by 20 ms; what is
-    left matches by half. With `slipped` (below `threshold`), what lies where nothing else was found counts as
-    the digit that matches it best, from that score on.
     """
     heard = load(recording)
     spans = [_span(found, phrases or {}) for found in find_sounds(heard, phrases or {}, threshold)]
-    digits = find_sounds(heard, digit_templates, threshold)
-    digits = [
+    return [
         found
-        for found in digits
+        for found in find_sounds(heard, digit_templates, threshold)
         if not any(start <= _middle(found, digit_templates) <= end for start, end in spans)
     ]
-    if slipped is not None:
-        # A phrase may lack a packet as well; what is left of it is no digit.
-        spans += [_span(found, phrases or {}) for found in find_sounds(heard, phrases or {}, slipped)]
-        taken = spans + [_span(found, digit_templates) for found in digits]
-        digits += [
-            found
-            for found in find_sounds(heard, digit_templates, slipped)
-            if not any(start <= _middle(found, digit_templates) <= end for start, end in taken)
-        ]
-    return sorted(digits)
 
 
 def find_sounds(recording: Recording, sounds: Mapping[str, Recording], threshold: float = 0.8) -> list[Found]:

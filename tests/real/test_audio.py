@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
+from orchestrator.audio.g711 import decode_ulaw
 from orchestrator.prompts import packaged_root
 from tests.audio_decode import decode_digits, digit_sounds
 from tests.real.lab import LabInfo, is_whole
+from tests.real.sip_caller import SAMPLES, send_packets
 from tests.real.worker import worker_on
 
-# Now and then a packet is missing in a recording, most of all beside other tests. Where it is lost is not
-# known yet. So at most one digit may be less than whole, and it must still be told.
 pytestmark = [pytest.mark.real, pytest.mark.alone]
 
 NUMBER = "+12025550100"
+AT_ONCE_NUMBER = "+12025550108"
 CODES = 20
 AT_ONCE = 7
 
@@ -34,15 +35,18 @@ def phrases(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in (folder / "phrases").glob("*.wav")}
 
 
-def whole_recordings(lab: LabInfo, callers: Mapping[str, str], seconds: float = 10) -> dict[str, Path]:
-    """The recording of each caller's call, once all are whole."""
+def whole_recordings(
+    lab: LabInfo, callers: Collection[str], number: str = NUMBER, seconds: float = 10
+) -> dict[str, bytes]:
+    """What came in at the callee, packet by packet in mu-law, by caller, once all are whole."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         found = {}
         for caller in callers:
-            files = list(lab.recordings.glob(f"{NUMBER[1:]}-{caller[1:]}-*.wav"))
+            files = list(lab.recordings.glob(f"{number[1:]}-{caller[1:]}-*.wav"))
+            # The .ulaw is finished before the .wav, and only a .wav tells how long it is to be.
             if len(files) == 1 and is_whole(files[0]):
-                found[caller] = files[0]
+                found[caller] = files[0].with_suffix(".ulaw").read_bytes()
         if len(found) == len(callers):
             return found
         time.sleep(0.02)
@@ -67,9 +71,24 @@ def test_the_callee_hears_each_digit_of_the_code_in_order_and_twice(
         recordings = whole_recordings(lab, callers)
     templates, spoken = digit_sounds(folder), phrases(folder)
     heard = {
-        caller: "".join(found.digit for found in decode_digits(path, templates, phrases=spoken, slipped=0.4))
-        for caller, path in recordings.items()
+        caller: "".join(
+            found.digit for found in decode_digits(decode_ulaw(recorded), templates, phrases=spoken)
+        )
+        for caller, recorded in recordings.items()
     }
-    whole = sum(len(decode_digits(path, templates, phrases=spoken)) for path in recordings.values())
-    assert whole >= sum(len(code) * 2 for code in codes) - 1
     assert heard == {caller: code * 2 for caller, code in callers.items()}
+    sounds = {digit: (folder / "digits" / f"{digit}.ulaw").read_bytes() for digit in templates}
+    for caller, code in callers.items():
+        at = 0
+        for digit in code * 2:
+            # To the byte: not even a packet of the soft end of a digit may be missing.
+            at = recordings[caller].index(sounds[digit], at) + len(sounds[digit])
+
+
+def test_no_packet_is_lost_where_the_rtp_sequence_number_starts_again(lab: LabInfo) -> None:
+    """Asterisk loses that packet in whatever it converts, about once in 50 calls."""
+    caller = "+12025550190"
+    payloads = [bytes([n + 1]) * SAMPLES for n in range(40)]
+    send_packets(lab, AT_ONCE_NUMBER[1:], caller, payloads, first_sequence=0x10000 - 20)
+    recorded = whole_recordings(lab, [caller], AT_ONCE_NUMBER)[caller]
+    assert recorded == b"".join(payloads)

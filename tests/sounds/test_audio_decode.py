@@ -130,17 +130,3 @@ def test_silence_and_a_recording_shorter_than_any_digit_hold_none() -> None:
 def test_a_sound_too_short_to_tell_is_refused() -> None:
     with pytest.raises(ValueError, match="would match by chance"):
         find_sounds(np.zeros(8000), {"click": np.ones(80)})
-
-
-@pytest.mark.parametrize("code", codes(6, seed=21))
-@pytest.mark.parametrize("part", [0.25, 0.5, 0.75])
-def test_a_digit_that_lost_a_packet_is_told_by_what_is_left(code: str, part: float) -> None:
-    """Every second digit lacks 20 ms in its middle: too little is left for a match of the whole."""
-    templates = digit_sounds(SOUNDS / "en")
-    played = []
-    for n, digit in enumerate(code):
-        sound = load(SOUNDS / "en" / "digits" / f"{digit}.wav")
-        at = int(part * 2400)
-        played.append(np.concatenate([sound[:at], sound[at + 160 :]]) if n % 2 else sound)
-    heard = np.concatenate([np.zeros(4000), *played])
-    assert text(decode_digits(heard, templates, slipped=0.4)) == code
