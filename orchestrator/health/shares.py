@@ -59,8 +59,9 @@ class Shares:
         place = self._places[name]
         share = place.share(now)
         if share > 0:
-            place.at = self._at(place, now) + 1 / share
-            self._front = max(self._front, place.at)
+            began = self._at(place, now)
+            self._front = max(self._front, began)
+            place.at = began + 1 / share
 
     def wake(self, name: str) -> None:
         """Something has changed for a node: it should look again."""
