@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import gc
 import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
@@ -107,7 +108,12 @@ class Worker:
         self.notifier: Notifier | None = None
         if setup.secrets_of(config):
             self.notifier = Notifier(
-                ledger, setup.notify_settings(config), clock, secrets.SystemRandom().random, meter=self.meters
+                ledger,
+                setup.notify_settings(config),
+                clock,
+                secrets.SystemRandom().random,
+                meter=self.meters,
+                wall=time.time,
             )
             ledger.on_deliveries = self.notifier.offer
         for pbx in config.pbx:

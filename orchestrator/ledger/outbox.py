@@ -115,6 +115,14 @@ def dead(db: sqlite3.Connection, id_: int, attempts: int, error: str) -> None:
     )
 
 
+def hasten(db: sqlite3.Connection, receiver: str, now: float) -> None:
+    db.execute(
+        "UPDATE outbox SET next_at = ?, attempts = max(attempts - 1, 0)"
+        " WHERE state = 'pending' AND next_at > ? AND substr(url, 1, ?) = ?",
+        (now, now, len(receiver), receiver),
+    )
+
+
 def stop_lane(db: sqlite3.Connection, lane: str, error: str) -> None:
     db.execute(
         "UPDATE outbox SET state = 'stopped', error = ? WHERE lane = ? AND state = 'pending'", (error, lane)

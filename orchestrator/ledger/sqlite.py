@@ -292,6 +292,9 @@ class SqliteLedger:
     def dead(self, id: int, attempts: int, error: str) -> None:
         self._post(lambda db: outbox.dead(db, id, attempts, error))
 
+    def hasten(self, receiver: str, now: float) -> None:
+        self._post(lambda db: outbox.hasten(db, receiver, now))
+
     def stop_lane(self, lane: str, error: str) -> None:
         self._post(lambda db: outbox.stop_lane(db, lane, error))
 

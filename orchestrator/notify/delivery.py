@@ -65,6 +65,11 @@ class Outbox(Protocol):
         """This one goes to the dead letters; the rest of its lane goes on."""
         ...
 
+    def hasten(self, receiver: str, now: float) -> None:
+        """The receiver answers again: what waits for it (its URL begins with `receiver`) is due now, and the
+        try that this brings about is not counted."""
+        ...
+
     def stop_lane(self, lane: str, error: str) -> None:
         """Nothing of this lane is pending any more, and nothing that it still gets will be."""
         ...

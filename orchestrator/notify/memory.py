@@ -63,6 +63,12 @@ class MemoryOutbox:
         self.dead_letters[id] = replace(self.pending.pop(id), attempts=attempts)
         self.errors[id] = error
 
+    def hasten(self, receiver: str, now: float) -> None:
+        """See `Outbox.hasten`."""
+        for id, delivery in self.pending.items():
+            if delivery.next_at > now and delivery.url.startswith(receiver):
+                self.pending[id] = replace(delivery, attempts=max(0, delivery.attempts - 1), next_at=now)
+
     def stop_lane(self, lane: str, error: str) -> None:
         """See `Outbox.stop_lane`."""
         self.stopped[lane] = error

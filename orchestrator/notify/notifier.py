@@ -8,6 +8,7 @@ ledger what has become due there: retries, what found no room, what a former pro
 - A lane that must wait longer than REST leaves memory and comes back by the sweep.
 - When a receiver is down (three tries in a row without an answer), each further failure sends everything
   that waits for it to its own next retry, as if tried, except an event's last try, which is always made.
+- When it answers again, everything that waits for it is due at once.
 - Cancellation in the middle of a delivery leaves it pending: it is sent again, under the same webhook-id.
 """
 
@@ -54,8 +55,9 @@ _log = structlog.get_logger()
 class Notifier:
     """Sends what is in `outbox`. Build it, `run` it as a task, give it fresh deliveries by `offer`.
 
-    Raises SecretError when no usable secret is set. `resolver` replaces DNS for addresses that come with
-    jobs; tests use it.
+    `resolver` replaces DNS for addresses that come with jobs; tests use it. `wall` is the time of day that
+    signatures bear: receivers compare it with their own, so it must follow a clock that is set, which `clock`
+    need not. Raises SecretError when no usable secret is set.
     """
 
     def __init__(
@@ -67,10 +69,12 @@ class Notifier:
         *,
         meter: Meter | None = None,
         resolver: Resolver | None = None,
+        wall: Clock | None = None,
     ) -> None:
         self._outbox = outbox
         self._settings = settings
         self._clock = clock
+        self._wall = wall or clock
         self._random = random
         self._meter = meter or NoMeter()
         self._signer = Signer(settings.secrets)
@@ -239,7 +243,7 @@ class Notifier:
     def _send(self, delivery: Delivery) -> None:
         """Over an idle connection where there is one, else by a task that makes one."""
         began = self._clock()
-        headers = self._signer.headers(delivery.event_id, int(began), delivery.body)
+        headers = self._signer.headers(delivery.event_id, int(self._wall()), delivery.body)
 
         def answered(response: Response | None) -> None:
             if response is None:
@@ -277,12 +281,18 @@ class Notifier:
         now = self._clock()
         answered = isinstance(response, Answered)
         idle = self._lanes.land(delivery, answered=answered, slow=seconds > SLOW)
-        match self._watch.heard(self._client.origin(delivery.url), answered=answered):
+        well = isinstance(response, Answered) and response.status < 500
+        origin = self._client.origin(delivery.url)
+        match self._watch.heard(origin, answered=well):
             case "down":
-                reason = "" if isinstance(response, Answered) else response.reason
+                reason = (
+                    f"it answers {response.status}" if isinstance(response, Answered) else response.reason
+                )
                 _log.warning("notify.receiver_down", receiver=_receiver(delivery.url), reason=reason)
             case "up":
                 _log.info("notify.receiver_up", receiver=_receiver(delivery.url))
+                self._outbox.hasten(origin.removeprefix("trusted "), now)
+                self.wake()
         age = now - delivery.created_at
         match decide(delivery.attempts, age, response, now, self._random):
             case Delivered():
@@ -303,7 +313,8 @@ class Notifier:
                 self._meter.count("stopped")
                 _log.info("notify.stopped", lane=delivery.lane, reason=reason)
         for head in idle:
-            later = put_back(head.attempts, "not tried: the receiver is down", now, self._random)
+            age = now - head.created_at
+            later = put_back(head.attempts, "not tried: the receiver is down", age, now, self._random)
             if later is None:
                 self._lanes.again(head)
             else:

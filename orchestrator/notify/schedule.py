@@ -5,7 +5,7 @@
     410                          Stop: nothing more of this job goes there
     429, 503 with Retry-After    again when the receiver says (1 s to 24 h); uses up no attempt for a day
     anything else                again after the next step of BACKOFF, lengthened by up to a fifth
-    … at the tenth attempt       Dead: kept for an operator to replay
+    … at the tenth attempt       Dead: kept for an operator to replay; never sooner than LAST after the event
 
 "Anything else" is every other status, redirects among them (they are never followed: a redirect could lead
 to a private network, and would carry the signature to a stranger), time-outs, connection errors and refused
@@ -26,6 +26,10 @@ BACKOFF = (5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0, 10800.0, 21600.0, 43200.0)
 JITTER = 0.2
 RETRY_AFTER_FLOOR = 1.0
 RETRY_AFTER_CEILING = 86400.0
+LAST = 90_000.0
+"""Seconds from the event until the last attempt at the least: a receiver that is down for a day misses
+nothing."""
+CEILING = 86400.0
 PATIENCE = 86400.0
 """How long (seconds from the event) a receiver may put an event off without using up its attempts."""
 
@@ -80,7 +84,7 @@ def decide(attempts: int, age: float, response: Response, now: float, random: Ra
     `attempts` were used up before this one; `age` is seconds since the event, `now` since the epoch.
     """
     if isinstance(response, Failed):
-        return _later(attempts + 1, response.reason, now, random)
+        return _later(attempts + 1, response.reason, age, now, random)
     status = response.status
     if 200 <= status < 300:
         return Delivered()
@@ -93,17 +97,17 @@ def decide(attempts: int, age: float, response: Response, now: float, random: Ra
             return RetryAt(now + wait, attempts, f"the receiver answered {status} with Retry-After")
     if 300 <= status < 400:
         return _later(
-            attempts + 1, f"the receiver answered {status}; redirects are not followed", now, random
+            attempts + 1, f"the receiver answered {status}; redirects are not followed", age, now, random
         )
-    return _later(attempts + 1, f"the receiver answered {status}", now, random)
+    return _later(attempts + 1, f"the receiver answered {status}", age, now, random)
 
 
-def put_back(attempts: int, reason: str, now: float, random: Random) -> RetryAt | None:
+def put_back(attempts: int, reason: str, age: float, now: float, random: Random) -> RetryAt | None:
     """The next try of a delivery whose receiver is known to be down, as if this one had been made.
 
     None when it is the last: an event is never given up without a real attempt.
     """
-    verdict = _later(attempts + 1, reason, now, random)
+    verdict = _later(attempts + 1, reason, age, now, random)
     return verdict if isinstance(verdict, RetryAt) else None
 
 
@@ -120,7 +124,10 @@ def parse_retry_after(value: str, now: float) -> float | None:
         return None
 
 
-def _later(attempts: int, reason: str, now: float, random: Random) -> RetryAt | Dead:
+def _later(attempts: int, reason: str, age: float, now: float, random: Random) -> RetryAt | Dead:
     if attempts > len(BACKOFF):
         return Dead(attempts, reason)
-    return RetryAt(now + BACKOFF[attempts - 1] * (1.0 + JITTER * random()), attempts, reason)
+    wait = BACKOFF[attempts - 1] * (1.0 + JITTER * random())
+    if attempts == len(BACKOFF):
+        wait = min(max(wait, LAST - age), CEILING)
+    return RetryAt(now + wait, attempts, reason)

@@ -12,6 +12,7 @@ from standardwebhooks import Webhook
 from structlog.testing import capture_logs
 
 from orchestrator.notify.delivery import Delivery
+from orchestrator.notify.notifier import Notifier
 from orchestrator.notify.origins import Watch
 from tests.notify.world import SECRET, Got, World, accept, hang, status
 
@@ -316,7 +317,7 @@ async def test_an_outbox_that_fails_ends_the_run_also_when_a_kept_connection_bro
             raise RuntimeError("the outbox is broken")
         delivered(ids)
 
-    world.outbox.delivered = fail_at_the_second  # type: ignore[method-assign]
+    world.outbox.delivered = fail_at_the_second  # type: ignore[method-assign, assignment]
 
     async def deliver() -> None:
         async with world.receiver().listening() as receiver, world.notifier() as notifier:
@@ -343,3 +344,53 @@ async def test_an_event_meets_a_kept_connection_that_was_closed_and_arrives_by_a
         await world.arrived(3)
         assert [got.id for got in receiver.got][1] == [got.id for got in receiver.got][2]
         assert world.tallies.counts == {"delivered": 3}
+
+
+async def test_a_signature_bears_the_time_of_day_although_the_clock_was_set_since_the_start() -> None:
+    world = World()
+    async with world.receiver().listening() as receiver:
+        notifier = Notifier(
+            world.outbox, world.settings, world.clock, lambda: 0.0, wall=lambda: world.clock.now - 3600.0
+        )
+        task = asyncio.create_task(notifier.run())
+        world.commit(notifier, world.job(receiver.url(), events=1))
+        await world.arrived(1)
+        notifier.close()
+        await task
+    assert int(receiver.got[0].headers["webhook-timestamp"]) == int(world.clock.now) - 3600
+
+
+async def test_a_receiver_that_is_down_for_a_day_then_gets_everything_in_order_and_at_once() -> None:
+    world = World()
+
+    async def broken(request: web.Request, got: Got) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async with world.receiver().listening() as receiver, world.notifier() as notifier:
+        receiver.answer = broken
+        for hour in range(24):
+            world.commit(notifier, world.job(receiver.url(), f"job-{hour}"))
+            for _ in range(6):
+                await world.sweep_after(notifier, 600.0)
+        assert world.outbox.arrived == []
+        assert world.outbox.dead_letters == {}
+        receiver.answer = accept
+        back = len(receiver.got)
+        world.commit(notifier, world.job(receiver.url(), "fresh", events=1))
+        await world.arrived(24 * 3 + 1)
+    got = receiver.got[back:]
+    for hour in range(24):
+        assert sequences([one for one in got if json.loads(one.body)["lane"] == f"job-{hour}"]) == [1, 2, 3]
+
+
+async def test_a_receiver_that_answers_500_all_the_time_is_down_too() -> None:
+    world = World()
+    async with world.receiver().listening() as receiver, world.notifier() as notifier:
+        receiver.answer = status(500)
+        with capture_logs() as logs:
+            for n in range(3):
+                world.commit(notifier, world.job(receiver.url(), f"job-{n}", events=1))
+            await world.bell.until(lambda: any(line["event"] == "notify.receiver_down" for line in logs))
+    assert [line["reason"] for line in logs if line["event"] == "notify.receiver_down"] == ["it answers 500"]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from orchestrator.notify.schedule import (
     BACKOFF,
+    LAST,
     PATIENCE,
     Answered,
     Dead,
@@ -51,12 +52,19 @@ OTHERS = [
 def test_anything_else_is_tried_again_after_the_next_step(
     attempts: int, wait: float, response: Response
 ) -> None:
-    verdict = decision(attempts, response)
+    verdict = decision(attempts, response, age=1e6)
     assert isinstance(verdict, RetryAt)
     assert (verdict.at, verdict.attempts) == (NOW + wait, attempts + 1)
-    later = decision(attempts, response, random=0.999999)
+    later = decision(attempts, response, age=1e6, random=0.999999)
     assert isinstance(later, RetryAt)
     assert NOW + wait * 1.199 < later.at <= NOW + wait * 1.2
+
+
+def test_the_last_attempt_is_made_when_a_receiver_that_was_down_for_a_day_may_be_back() -> None:
+    age = sum(BACKOFF[:8])
+    verdict = decision(8, Failed("no answer"), age=age)
+    assert isinstance(verdict, RetryAt)
+    assert age + verdict.at - NOW == LAST
 
 
 @pytest.mark.parametrize("response", OTHERS, ids=repr)
@@ -133,6 +141,6 @@ def test_no_retry_is_sooner_than_a_second_or_later_than_a_day(
 
 def test_what_is_put_back_untried_keeps_to_the_schedule_but_never_dies() -> None:
     for attempts, wait in enumerate(BACKOFF):
-        verdict = put_back(attempts, "down", NOW, lambda: 0.0)
+        verdict = put_back(attempts, "down", 1e6, NOW, lambda: 0.0)
         assert verdict == RetryAt(NOW + wait, attempts + 1, "down")
-    assert put_back(9, "down", NOW, lambda: 0.0) is None
+    assert put_back(9, "down", 1e6, NOW, lambda: 0.0) is None
