@@ -10,7 +10,7 @@ import click
 import structlog
 import uvloop
 
-from orchestrator import __version__, setup
+from orchestrator import __version__, setup, systemd
 from orchestrator.cli.logs import configure_logs
 from orchestrator.cli.options import check_ledger_folder, config_option, read_config
 from orchestrator.clock import steady_clock
@@ -46,11 +46,22 @@ async def _run(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _signalled, stop, number)
+    alive = asyncio.create_task(systemd.keep_alive())
+    try:
+        await _work(config, stop)
+    finally:
+        systemd.tell("STOPPING=1")
+        alive.cancel()
+        await asyncio.wait([alive])
+
+
+async def _work(config: Config, stop: asyncio.Event) -> None:
     await run_worker(
         config,
         stop,
         steady_clock(),
         begun=lambda: _say_hello(config),
+        started=lambda worker: systemd.tell("READY=1", "STATUS=working"),
         standing_by=lambda owner: _stand_by(config, owner),
     )
 
@@ -59,11 +70,13 @@ def _signalled(stop: asyncio.Event, number: signal.Signals) -> None:
     if stop.is_set():
         _log.warning("worker_killed", signal=number.name, note="the next start takes up what was left")
         os._exit(128 + number)
+    systemd.tell("STOPPING=1", "STATUS=draining")
     _log.info("worker_stopping", signal=number.name, note="once more ends at once")
     stop.set()
 
 
 def _stand_by(config: Config, owner: str) -> None:
+    systemd.tell("READY=1", f"STATUS=standing by for {owner}")
     _log.info(
         "worker_standing_by",
         worker=config.worker.name,
