@@ -193,9 +193,10 @@ class Connection:
             await self._stream.drain()
 
     def _write(self, outgoing: Outgoing) -> None:
+        self._stream.check_open()
         if self._table.leave(outgoing.id):
             job = f"{self._prefix}-0000-4000-8000-{outgoing.id:012x}"
-            self._stream.writer.write(outgoing.command.wire(job))
+            self._stream.write(outgoing.command.wire(job))
             self._left(outgoing.id)
 
     async def _sweep(self) -> None:

@@ -21,9 +21,9 @@ class Stream:
     """The two directions of one connection, cut into frames."""
 
     def __init__(self, node: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.writer = writer
         self._node = node
         self._reader = reader
+        self._writer = writer
         self._frames = FrameReader()
         self._ready: deque[Frame] = deque()
 
@@ -48,18 +48,30 @@ class Stream:
             self._ready.extend(await self.receive())
         return self._ready.popleft()
 
+    def check_open(self) -> None:
+        """Raises `PbxUnreachable` when nothing that is written now could leave any more."""
+        if self._writer.is_closing():
+            raise PbxUnreachable(f"{self._node}: the connection broke off")
+
+    def write(self, data: bytes) -> None:
+        """Hand over what is to leave. Raises `PbxUnreachable`; then some of it may have left."""
+        try:
+            self._writer.write(data)
+        except (OSError, RuntimeError):  # RuntimeError: uvloop's word for a handle that is closed
+            raise PbxUnreachable(f"{self._node}: the connection broke off") from None
+
     async def drain(self) -> None:
         """Wait until what was written has left our hands, more or less. Raises `PbxUnreachable`."""
         try:
-            await self.writer.drain()
+            await self._writer.drain()
         except OSError as fault:
             raise PbxUnreachable(f"{self._node}: the connection broke off ({brief(fault)})") from None
 
     async def close(self) -> None:
         """Let go, without waiting for a peer that does not answer."""
-        self.writer.transport.abort()
+        self._writer.transport.abort()
         with contextlib.suppress(OSError):
-            await self.writer.wait_closed()
+            await self._writer.wait_closed()
 
 
 async def open_stream(settings: EslSettings) -> Stream:
@@ -88,7 +100,7 @@ async def _authenticate(stream: Stream, node: str, password: str) -> None:
     refuse_rude(greeting, node)
     if greeting.kind != "auth/request":
         raise PbxConfigError(f"{node}: what answers there is no event socket of FreeSWITCH; correct pbx.url")
-    stream.writer.write(f"auth {password}\n\n".encode())
+    stream.write(f"auth {password}\n\n".encode())
     await stream.drain()
     answer = await stream.one()
     refuse_rude(answer, node)

@@ -7,6 +7,7 @@ from time import time
 from typing import Any
 
 import pytest
+import uvloop
 from structlog.testing import capture_logs
 
 from orchestrator.call.commands import Ask, Hangup, StopPlay
@@ -299,6 +300,27 @@ async def test_a_connection_lost_before_the_originate_left_makes_it_not_sent() -
         fake.drop()
         assert await worker.event(OriginateLost) == OriginateLost("not_sent")
         assert fake.lines("originate") == []
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_connection_that_closes_while_we_write_never_ends_the_adapter(loop: Any) -> None:
+    async def main() -> None:
+        worker = Worker()
+        async with serving(FakeEsl()) as fake, running(settings_for(fake.url), worker) as pbx:
+            for count in range(1, 6):
+                await worker.link(up=True, count=count)
+                pbx.send(DIAL)
+                fake.drop()
+                for number in range(500):
+                    pbx.send(PlaySounds(C1, f"p{number}", ("en/digits/4",) * 100))
+                    if number % 50 == 0:
+                        await asyncio.sleep(0)
+                await worker.link(up=False, count=count)
+            lost = [event for event in worker.events if isinstance(event, OriginateLost)]
+            assert len(lost) == 5
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(main())
 
 
 async def test_every_request_has_a_deadline() -> None:
