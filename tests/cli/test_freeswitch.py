@@ -13,7 +13,7 @@ from orchestrator.cli.pbx_checks import check_pbx
 from orchestrator.cli.probe import check_nodes
 from orchestrator.config import Config, Pbx
 from orchestrator.prompts import Library, load_library
-from tests.pbx.esl.fake_esl import PASSWORD, FakeEsl, Script, Seen, obliging, serving
+from tests.pbx.esl.fake_esl import PASSWORD, FakeEsl, Script, answering, obliging, serving
 
 GATEWAY = "sofia/gateway/carrier/{number}"
 
@@ -34,13 +34,6 @@ def node(fake: FakeEsl, **changes: Any) -> Pbx:
         "request_timeout": 0.5,
     }
     return Pbx(**(fields | changes))
-
-
-def answering(**by_verb: str | None) -> Script:
-    def script(seen: Seen) -> str | None:
-        return by_verb[seen.verb] if seen.verb in by_verb else obliging(seen)
-
-    return script
 
 
 async def rows_of(fake: FakeEsl, library: Library | None = None, **changes: Any) -> list[Row]:

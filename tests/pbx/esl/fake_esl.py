@@ -12,13 +12,17 @@ from typing import Any, TypeVar
 
 from orchestrator.pbx.esl.adapter import EslPbx
 from orchestrator.pbx.esl.settings import EslSettings
+from orchestrator.pbx.port import Dial, PlaySounds
 from tests.pbx.ari.fake_ari import PATIENCE, Worker
 
+NO_CHANNEL = "-ERR No such channel!\n"
 PASSWORD = "hush-hush-s3cret"
 APP = "orchestrator"
 FOLDER = "/usr/share/freeswitch/sounds"
 C1 = str(uuid.uuid5(uuid.NAMESPACE_OID, "c1"))
 C2 = str(uuid.uuid5(uuid.NAMESPACE_OID, "c2"))
+DIAL = Dial(C1, "+12025550100", "+15550100", 30)
+PLAY = PlaySounds(C1, "p1", ("en/digits/4", "en/digits/2"))
 
 
 def settings_for(url: str, **changed: Any) -> EslSettings:
@@ -97,6 +101,15 @@ def obliging(seen: Seen) -> str | None:
             return "Name    \tcarrier\nState   \tREGED\nStatus  \tUP\n"
         case _:
             return "+OK\n"
+
+
+def answering(**by_verb: str | None) -> Script:
+    """As `obliging`, but for the commands given."""
+
+    def script(seen: Seen) -> str | None:
+        return by_verb[seen.verb] if seen.verb in by_verb else obliging(seen)
+
+    return script
 
 
 def dump(channel: str, **fields: str) -> str:
@@ -264,3 +277,22 @@ async def running(settings: EslSettings, worker: Worker) -> AsyncIterator[EslPbx
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+def park(fake: FakeEsl, channel: str = C1) -> None:
+    """All that FreeSWITCH says of a call up to where we may play."""
+    fake.event("CHANNEL_CREATE", channel)
+    fake.event("CHANNEL_PROGRESS", channel)
+    fake.event("CHANNEL_ANSWER", channel)
+    fake.event("CHANNEL_EXECUTE", channel, Application="park", Answer_State="answered")
+
+
+async def settled(pbx: EslPbx) -> None:
+    """All that either side said before now has been taken."""
+    await pbx.check_sounds(())
+
+
+async def given_up(fake: FakeEsl, worker: Worker) -> None:
+    """The adapter alone, until it gives up."""
+    async with asyncio.timeout(PATIENCE):
+        await EslPbx(settings_for(fake.url), worker.take, clock=time, random=Random(1)).run()

@@ -22,7 +22,7 @@ from orchestrator.pbx.esl.adapter import EslPbx
 from orchestrator.pbx.port import Dial, Link, PlaySounds, Request, Signal
 from tests.pbx.ari.fake_ari import Worker
 from tests.pbx.esl.capture import NAMES
-from tests.pbx.esl.fake_esl import C1, C2, Seen, dump, obliging, running, serving, settings_for
+from tests.pbx.esl.fake_esl import C1, C2, Seen, dump, obliging, running, serving, settings_for, settled
 from tests.pbx.esl.replay import Replay
 
 NUMBER = "+12025550100"
@@ -137,7 +137,7 @@ async def test_a_recorded_call_is_told_event_by_event_and_its_end_once(
     async with replaying(name) as (_fake, machine):
         machine.dial()
         await machine.over()
-        await settled(machine)
+        await heard_all(machine)
         assert machine.events == told
 
 
@@ -149,7 +149,7 @@ async def test_a_recorded_answer_is_ready_and_ends_by_our_hangup(name: str) -> N
         machine.feed(ev.CancelRequested())
         over = await machine.over()
         assert (over.outcome, over.cause) == (Outcome.CANCELLED, 16)
-        await settled(machine)
+        await heard_all(machine)
         assert machine.events == [*ANSWERED, *HANGUP]
 
 
@@ -159,7 +159,7 @@ async def test_a_recorded_call_that_another_client_hangs_up_is_ended_by_the_pbx(
         await fake.until_seen("sendmsg")
         fake.another_client_asks("uuid_kill")
         over = await machine.over()
-        await settled(machine)
+        await heard_all(machine)
         assert machine.events == [*ANSWERED, *HANGUP]
         assert (over.outcome, over.hung_up_by) == (Outcome.FAILED, "network")
         assert fake.done
@@ -172,7 +172,7 @@ async def test_recorded_early_media_rings_once_and_keys_are_told_as_pressed() ->
         await machine.until(lambda: sum(isinstance(event, ev.Digit) for event in machine.events) == 3)
         machine.pbx.send(Hangup(C1))
         await machine.event(ev.Ended)
-        await settled(machine)
+        await heard_all(machine)
         assert machine.events == [
             ev.Accepted(),
             ev.Ringing(early_media=True),
@@ -203,7 +203,7 @@ async def test_a_recorded_duplicate_uuid_is_adopted_and_the_call_goes_on() -> No
         await machine.event(ev.Alive)
         machine.pbx.send(Hangup(C1))
         await machine.event(ev.Ended)
-        await settled(machine)
+        await heard_all(machine)
         adopted = [ev.Accepted(), ev.Alive(ringing=False, up=True, ready=True)]
         assert machine.events == [*ANSWERED, *adopted, *HANGUP]
 
@@ -216,7 +216,7 @@ async def test_two_recorded_calls_of_which_one_is_bridged_too_soon_are_each_told
         await machine.until(lambda: ev.Ready() in of(machine, C1))
         machine.pbx.send(Dial(C2, "+12025550101", None, 3))
         await machine.until(lambda: any(isinstance(event, ev.Ended) for event in of(machine, C1)))
-        await settled(machine)
+        await heard_all(machine)
         assert of(machine, C1) == [*ANSWERED, *HANGUP]
         assert of(machine, C2) == [
             ev.Accepted(),
@@ -239,7 +239,7 @@ async def test_no_recorded_far_end_is_ever_taken_for_a_call_of_ours(name: str) -
         assert machine.pbx is not None
         machine.pbx.send(DIAL)
         await machine.until(lambda: bool(machine.events))
-        await settled(machine)
+        await heard_all(machine)
         assert {each.channel for each in machine.told if isinstance(each, Signal)} == {C1}
 
 
@@ -257,7 +257,6 @@ def of(machine: Machine, channel: str) -> list[CallEvent]:
     return [each.event for each in machine.told if isinstance(each, Signal) and each.channel == channel]
 
 
-async def settled(machine: Machine) -> None:
-    """All that the server said before now has been heard."""
+async def heard_all(machine: Machine) -> None:
     assert machine.pbx is not None
-    await machine.pbx.check_sounds(())
+    await settled(machine.pbx)

@@ -20,12 +20,11 @@ from orchestrator.pbx.esl import commands
 from orchestrator.pbx.esl.table import NOTHING, Full, RequestTable, unsent
 from orchestrator.pbx.fit import Unfit
 from orchestrator.pbx.port import Dial, PlaySounds, Request
-from tests.pbx.esl.fake_esl import C1, C2, dump, settings_for
+from tests.pbx.esl.fake_esl import C1, C2, NO_CHANNEL, dump, settings_for
 
 SETTINGS = settings_for("esl://127.0.0.1", originate_timeout=5.0, request_timeout=3.0, max_inflight=2)
 DIAL = Dial(C1, "+12025550100", None, 30)
 PLAY = PlaySounds(C1, "p1", ("en/digits/4",))
-NO_CHANNEL = "-ERR No such channel!\n"
 JOB = "+OK Job-UUID: x"
 RINGS = dump(
     C1, **{"Answer-State": "ringing", "Channel-Call-State": "RINGING", "Channel-State": "CS_CONSUME_MEDIA"}
