@@ -253,7 +253,7 @@ class LiveCalls:
                 self._meters.dialled(live.pbx)
             case Play():
                 if command.play > len(live.script.plays):  # a call taken up whose script cannot be opened
-                    refused = ev.PlayRefused(command.playback, 0, "what it has to say cannot be read")
+                    refused = ev.PlayRefused(command.playback, 400, "what it has to say cannot be read")
                     self.sink(Signal(live.pbx, command.channel, refused, self._clock()))
                     return
                 sounds = live.script.plays[command.play - 1]

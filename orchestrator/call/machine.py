@@ -174,7 +174,9 @@ def _play_finished(call: Call, event: ev.PlayFinished, now: float) -> Step:
 
 def _play_refused(call: Call, event: ev.PlayRefused, now: float) -> Step:
     # 404: the channel went while we asked; its end is on the way and tells more than we can.
-    if event.playback != call.playback or event.status == 404:
+    # 0: the request was lost, mostly with its connection. The next connection finds the call alive and begins
+    # the play anew; should none come in time, the play's timer ends the call.
+    if event.playback != call.playback or event.status in (0, 404):
         return Step(call)
     return _hang_up(call, "play_failed", now)
 

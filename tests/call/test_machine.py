@@ -189,6 +189,20 @@ def test_a_play_nobody_watched_starts_anew_under_another_id() -> None:
     assert facts == (PlayDone(T0 + 9, 1),)
 
 
+def test_a_play_that_was_lost_with_its_connection_begins_anew_over_the_next_one() -> None:
+    call, commands, _ = run(
+        *ANSWER,
+        ev.PlayRefused(f"{CALL}-1", 0, "not connected"),
+        ev.Alive(ringing=False, up=True, ready=True),
+    )
+    assert (call.state, commands[-1]) == (State.PLAYING, Play(CALL, f"{CALL}-1r1", 1))
+
+
+def test_a_play_that_was_lost_and_never_asked_for_again_ends_the_call() -> None:
+    call, commands, _ = fire(run(*ANSWER, ev.PlayRefused(f"{CALL}-1", 0, "not connected"))[0])
+    assert (call.why, commands) == ("play_failed", (Hangup(CALL),))
+
+
 # ── timers ──
 
 
