@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 SCENARIO = Path(__file__).with_name("uas.xml")
@@ -38,7 +38,14 @@ class FarEnd:
 
 
 @contextlib.contextmanager
-def far_end(port: int, folder: Path, ring_ms: int = 100, most_calls: int = 2000) -> Iterator[FarEnd]:
+def far_end(
+    port: int,
+    folder: Path,
+    ring_ms: int = 100,
+    most_calls: int = 2000,
+    scenario: Path = SCENARIO,
+    more: Sequence[str] = (),
+) -> Iterator[FarEnd]:
     """Run SIPp on a loopback port until the block ends.
 
     Args:
@@ -46,6 +53,8 @@ def far_end(port: int, folder: Path, ring_ms: int = 100, most_calls: int = 2000)
         folder: where its statistics go.
         ring_ms: how long it rings before it answers.
         most_calls: how many calls it may hold at once.
+        scenario: what it does with a call.
+        more: further arguments of SIPp.
 
     Raises:
         RuntimeError: SIPp is not installed, or did not start.
@@ -61,7 +70,7 @@ def far_end(port: int, folder: Path, ring_ms: int = 100, most_calls: int = 2000)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink, (folder / "sipp.log").open("wb") as log:
         sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sink.bind(("127.0.0.1", 0))
-        command = [program, "-sf", str(SCENARIO), "-i", "127.0.0.1", "-p", str(port), "-nostdin"]
+        command = [program, "-sf", str(scenario), "-i", "127.0.0.1", "-p", str(port), "-nostdin"]
         command += [
             "-d",
             str(ring_ms),
@@ -80,6 +89,7 @@ def far_end(port: int, folder: Path, ring_ms: int = 100, most_calls: int = 2000)
             "-buff_size",
             "1048576",
             "-skip_rlimit",
+            *more,
         ]
         with subprocess.Popen(
             command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=folder

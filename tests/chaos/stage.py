@@ -1,0 +1,84 @@
+"""What a run plays on: configuration, callees, receiver, and the folder that the judge reads in the end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.sipp.far_end import FarEnd, far_end
+from tests.real.lab import LabInfo
+
+SCENARIO = Path(__file__).with_name("callees.xml")
+RINGS = "rings.tsv"
+"""SIPp's own log of every message it got and sent."""
+SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+TEMPLATE = '<speak><say-as interpret-as="digits">{{ code }}</say-as></speak>\n'
+NOTIFY_TIMEOUT = 2.0
+
+
+def write_config(
+    folder: Path,
+    lab: LabInfo,
+    *,
+    ledger: Path,
+    ari_url: str,
+    notify_url: str,
+    listen: str,
+    max_calls: int = 500,
+    max_cps: float = 100.0,
+    more: str = "",
+) -> Path:
+    """A configuration in `folder`; `more` stands in its section [worker]."""
+    (folder / "templates").mkdir(parents=True, exist_ok=True)
+    (folder / "templates" / "digits.ssml").write_text(TEMPLATE)
+    path = folder / "orchestrator.toml"
+    path.write_text(
+        f"""
+[worker]
+name = "chaos"
+{more}
+[ledger]
+url = "sqlite:///{ledger}"
+[[pbx]]
+name = "lab"
+url = "{ari_url}"
+username = "{lab.ari_username}"
+password_file = "{lab.ari_password_file}"
+app = "chaos-{os.getpid()}-{folder.name}"
+dial = "{lab.sipp_dial}"
+max_cps = {max_cps}
+max_calls = {max_calls}
+[http]
+listen = "{listen}"
+[notify]
+url = "{notify_url}"
+secret = "{SECRET}"
+timeout = {NOTIFY_TIMEOUT}
+cdr_interval = 0.5
+per_receiver = 64
+[prompts]
+templates = {json.dumps(str(folder / "templates"))}
+"""
+    )
+    return path
+
+
+@contextlib.contextmanager
+def callees(lab: LabInfo, folder: Path) -> Iterator[FarEnd]:
+    """SIPp as every callee, its message log in `folder`."""
+    log = folder / RINGS
+    more = ("-trace_shortmsg", "-shortmessage_file", str(log))
+    with far_end(lab.sipp_port, folder, most_calls=20_000, scenario=SCENARIO, more=more) as far:
+        yield far
+
+
+def free_port() -> int:
+    """A TCP port that nobody uses just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
