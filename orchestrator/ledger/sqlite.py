@@ -5,6 +5,7 @@ lets go when it dies. Other processes (the command line) may read and submit bes
 """
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -62,8 +63,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     try:
         if path.name != ":memory:":
-            # Codes are sealed, but numbers are not: nobody else's business.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            _make_private(path)
         db = sqlite3.connect(
             path,
             timeout=BUSY_TIMEOUT,
@@ -96,6 +96,17 @@ def connect(path: Path) -> sqlite3.Connection:
             ) from None
         raise LedgerUnusable(f"ledger {path} cannot be used: {error}.") from None
     return db
+
+
+def _make_private(path: Path) -> None:
+    """Make the file for its owner alone: codes are sealed, but numbers are not, and nobody else's business.
+
+    One that exists must never be opened here: closing it would drop every lock that this process has on it
+    (https://sqlite.org/howtocorrupt.html, 2.2), and the next process to close the ledger would delete the
+    write-ahead log under our hands.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _patiently(db: sqlite3.Connection, statement: str) -> None:

@@ -150,6 +150,40 @@ def test_many_who_open_a_new_ledger_at_once_all_get_the_same(tmp_path: Path) -> 
     assert faults == []
 
 
+async def test_what_a_process_with_two_connections_wrote_outlives_it_and_another_ones_close(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "l.db"
+    program = (
+        "import asyncio, os, subprocess, sys; from pathlib import Path\n"
+        "from orchestrator.ledger.sqlite import SqliteLedger, connect\n"
+        "from tests.fakes import new_job\n"
+        "look = 'import sys; from pathlib import Path; from orchestrator.ledger.sqlite import connect;'\n"
+        "look += 'db = connect(Path(sys.argv[1])); db.execute(\"SELECT 1 FROM jobs\"); db.close()'\n"
+        "async def main():\n"
+        "    path = Path(sys.argv[1])\n"
+        "    first = connect(path)\n"
+        "    first.execute('SELECT 1 FROM jobs')\n"
+        "    ledger = await SqliteLedger.open(path)\n"
+        "    await ledger.submit([new_job('before')])\n"
+        "    subprocess.run([sys.executable, '-c', look, str(path)], check=True)\n"
+        "    await ledger.submit([new_job('after')])\n"
+        "    os._exit(0)\n"
+        "asyncio.run(main())\n"
+    )
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", program, str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    db = connect(path)
+    assert {row[0] for row in db.execute("SELECT id FROM jobs")} == {"before", "after"}
+    db.close()
+
+
 async def test_two_processes_share_a_ledger_and_each_sees_that_the_other_wrote(tmp_path: Path) -> None:
     async with opened(tmp_path / "l.db") as one, opened(tmp_path / "l.db") as two:
         assert await one.changed() in (True, False)
