@@ -185,6 +185,23 @@ async def test_the_reason_why_nothing_can_be_dialled_names_each_node_once(house:
         assert worker.why_not_ready() == "ast1: no ARI answers"
 
 
+async def test_while_the_breaker_of_every_node_is_open_readiness_says_why_and_then_the_node_is_tried(
+    house: House,
+) -> None:
+    house.far = [*[((0.0, ev.Refused(500, "Allocation failed")),)] * 5, QUICK]
+    ids = [f"job-{n}" for n in range(10)]
+    async with house.working() as worker:
+        await house.until(lambda: worker.why_not_ready() is None)
+        await house.submit(*ids)
+        await house.until(lambda: worker.why_not_ready() is not None)
+        assert worker.why_not_ready() == (
+            "ast1: its breaker is open: 5 originates in a row failed, the last: refused with 500"
+        )
+        await house.until(lambda: len(house.outcomes()) == 10)
+        assert worker.why_not_ready() is None
+    assert sorted(house.outcomes().values()) == ["completed"] * 5 + ["failed"] * 5
+
+
 async def test_a_job_with_sounds_that_the_pbx_has_not_got_yet_fails_and_is_never_dialled(
     house: House,
 ) -> None:

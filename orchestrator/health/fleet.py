@@ -48,6 +48,10 @@ class Fleet:
         self.shares.join(config.name, lambda now: node.weight * node.health(now), contends, wake)
         return node
 
+    def node(self, name: str) -> NodeHealth:
+        """What is known of a node that has joined."""
+        return self._nodes[name]
+
     # ── what the dispatcher and the live calls tell ──
 
     def started(self, pbx: str, channel: str, now: float) -> None:
