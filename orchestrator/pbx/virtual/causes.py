@@ -81,6 +81,13 @@ _TABLE: Final = (
     Cause(103, "Mandatory IE length error", "MANDATORY_IE_LENGTH_ERROR"),
     Cause(111, "Protocol error, unspecified", "PROTOCOL_ERROR"),
     Cause(127, "Interworking, unspecified", "INTERWORKING", 500),
+    # FreeSWITCH's own, beyond Q.850.
+    Cause(487, "Unknown", "ORIGINATOR_CANCEL"),
+    Cause(502, "Unknown", "LOSE_RACE"),
+    Cause(503, "Unknown", "MANAGER_REQUEST"),
+    Cause(602, "Unknown", "ALLOTTED_TIMEOUT"),
+    Cause(604, "Unknown", "MEDIA_TIMEOUT"),
+    Cause(607, "Unknown", "PROGRESS_TIMEOUT"),
 )
 _BY_CODE: Final = {cause.code: cause for cause in _TABLE}
 _BY_NAME: Final = {cause.freeswitch: cause for cause in _TABLE}

@@ -111,25 +111,25 @@ class Room:
     __slots__ = ("_ears", "_voices")
 
     def __init__(self) -> None:
-        self._ears: dict[object, Ear] = {}
+        self._ears: dict[Ear, object] = {}
         self._voices: dict[Sounding, object] = {}
 
     def begin(self, sounding: Sounding, by: object, now: float) -> None:
         """`by` sounds."""
         self._voices[sounding] = by
-        for whose, ear in self._ears.items():
+        for ear, whose in self._ears.items():
             if whose is not by:
                 ear.begin(sounding, now)
 
     def finish(self, sounding: Sounding, now: float) -> None:
         """It sounds no more."""
         if self._voices.pop(sounding, None) is not None:
-            for ear in self._ears.values():
+            for ear in self._ears:
                 ear.finish(sounding, now)
 
     def enter(self, who: object, ear: Ear, now: float) -> None:
-        """Somebody listens from now on."""
-        self._ears[who] = ear
+        """Somebody listens from now on, and may do so with several ears."""
+        self._ears[ear] = who
         for sounding, by in self._voices.items():
             if by is not who:
                 ear.begin(sounding, now)
@@ -138,7 +138,7 @@ class Room:
         """Somebody neither listens nor sounds any more."""
         for sounding in [each for each, by in self._voices.items() if by is who]:
             self.finish(sounding, now)
-        ear = self._ears.pop(who, None)
-        if ear is not None:
+        for ear in [each for each, whose in self._ears.items() if whose is who]:
+            del self._ears[ear]
             for sounding in self._voices:
                 ear.finish(sounding, now)

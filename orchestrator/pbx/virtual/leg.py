@@ -52,6 +52,7 @@ class Leg:
         "heard_keys",
         "id",
         "listeners",
+        "monitors",
         "number",
         "room",
         "state",
@@ -83,6 +84,8 @@ class Leg:
         """What the callee says."""
         self.listeners: list[Ear] | None = None
         """Who records what the callee says."""
+        self.monitors: list[Ear] | None = None
+        """Who records both directions: what the callee says and what he hears. They are listeners as well."""
         self.room: Room | None = None
         """The bridge that it is in."""
         self.heard_keys = ""
@@ -97,8 +100,12 @@ class Leg:
         """Something is played to this leg alone."""
         if self.ear is not None:
             self.ear.begin(sounding, now)
+        for ear in self.monitors or ():
+            ear.begin(sounding, now)
 
     def unhear(self, sounding: Sounding, now: float) -> None:
         """It is played no more."""
         if self.ear is not None:
             self.ear.finish(sounding, now)
+        for ear in self.monitors or ():
+            ear.finish(sounding, now)

@@ -17,6 +17,8 @@ from orchestrator.pbx.virtual.callees import Callee
 from orchestrator.pbx.virtual.clips import Clips
 from orchestrator.pbx.virtual.control import Control
 from orchestrator.pbx.virtual.dice import Dice
+from orchestrator.pbx.virtual.esl.face import EslFace
+from orchestrator.pbx.virtual.esl.server import EslServer
 from orchestrator.pbx.virtual.faults import NONE, Faults
 from orchestrator.pbx.virtual.options import Virtual, address
 from orchestrator.pbx.virtual.switch import Limits, Switch
@@ -91,6 +93,8 @@ class VirtualPbx:
         )
         self.ari = AriFace(self.switch, Random(), trunks=settings.trunks)  # noqa: S311 - ids, no secret
         self.ari_server = AriServer(self.ari, self.dice, settings.username, settings.password)
+        self.esl = EslFace(self.switch, Random(), trunks=settings.trunks)  # noqa: S311
+        self.esl_server = EslServer(self.esl, self.dice, settings.password)
         self.ari_address: Address | None = None
         self.esl_address: Address | None = None
         self._http: list[web.Server] = []
@@ -144,11 +148,12 @@ class VirtualPbx:
                 if connection.transport is not None:
                     connection.transport.abort()
                     broken += 1
-        return broken
+        return broken + self.esl_server.cut_all()
 
     def restart(self) -> None:
         """Forget every call and break every connection off, as a switch that was killed and started again."""
         self.ari.forget()
+        self.esl.forget()
         self.switch.forget()
         self.drop()
 
@@ -165,6 +170,8 @@ async def running(settings: Settings, clock: Clock) -> AsyncIterator[VirtualPbx]
             server = web.Server(pbx.ari_server.handle, handler_cancellation=True, access_log=None)
             pbx._http.append(server)
             pbx.ari_address = await stack.enter_async_context(listening(server, settings.ari))
+        if settings.esl is not None:
+            pbx.esl_address = await stack.enter_async_context(pbx.esl_server.listening(settings.esl))
         if settings.control is not None:
             control = web.Server(pbx.control.handle, access_log=None)
             pbx.control_address = await stack.enter_async_context(listening(control, settings.control))

@@ -168,7 +168,8 @@ class Switch:
         self.leave(leg)
         now = self.timeline.now()
         leg.room = room
-        room.enter(leg, leg.ear or Ear(now), now)
+        for ear in (leg.ear or Ear(now), *(leg.monitors or ())):
+            room.enter(leg, ear, now)
         if leg.voice is not None:
             room.begin(leg.voice, leg, now)
 
@@ -188,6 +189,23 @@ class Switch:
         if leg.voice is not None:
             ear.begin(leg.voice, now)
         return ear
+
+    def monitor(self, leg: Leg) -> Ear:
+        """An ear for both directions from now on."""
+        ear = self.listen(leg)
+        if leg.monitors is None:
+            leg.monitors = []
+        leg.monitors.append(ear)
+        if leg.room is not None:
+            leg.room.enter(leg, ear, self.timeline.now())
+        return ear
+
+    def stop_listening(self, leg: Leg, ear: Ear) -> None:
+        """An ear of this leg has heard enough."""
+        ear.close(self.timeline.now())
+        for ears in (leg.listeners, leg.monitors):
+            if ears is not None and ear in ears:
+                ears.remove(ear)
 
     # ── the callee's own course ──
 
