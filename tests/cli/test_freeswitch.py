@@ -31,7 +31,7 @@ def node(fake: FakeEsl, **changes: Any) -> Pbx:
         "password": PASSWORD,
         "dial": GATEWAY,
         "caller_ids": ("+12025550199",),
-        "request_timeout": 0.5,
+        "request_timeout": 1.0,
     }
     return Pbx(**(fields | changes))
 

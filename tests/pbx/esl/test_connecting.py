@@ -105,7 +105,7 @@ async def test_a_peer_that_is_no_esl_at_all_is_tried_again() -> None:
 async def test_a_peer_that_says_nothing_is_given_up_in_time() -> None:
     worker = Worker()
     fake = FakeEsl(greeting=b"", silent=True)
-    async with serving(fake), running(settings_for(fake.url, request_timeout=0.05), worker):
+    async with serving(fake), running(settings_for(fake.url, request_timeout=0.4), worker):
         down = await worker.link(up=False)
         assert "no event socket answers" in down.reason
 
@@ -175,7 +175,7 @@ async def test_an_answer_to_nothing_ends_the_connection() -> None:
 
 async def test_a_silent_network_is_noticed_by_an_unanswered_ping() -> None:
     worker = Worker()
-    async with serving(FakeEsl()) as fake, running(settings_for(fake.url, ping_interval=0.05), worker) as pbx:
+    async with serving(FakeEsl()) as fake, running(settings_for(fake.url, ping_interval=0.3), worker) as pbx:
         await worker.link(up=True)
         pbx.send(DIAL)
         await fake.until_seen("originate")
@@ -191,7 +191,7 @@ async def test_a_peer_that_does_not_read_is_noticed_though_we_cannot_write() -> 
     worker = Worker()
     async with (
         serving(FakeEsl()) as fake,
-        running(settings_for(fake.url, ping_interval=0.1, max_inflight=100_000), worker) as pbx,
+        running(settings_for(fake.url, ping_interval=0.3, max_inflight=100_000), worker) as pbx,
     ):
         await worker.link(up=True)
         fake.unread = True
@@ -209,7 +209,7 @@ async def test_a_peer_that_does_not_read_is_noticed_though_we_cannot_write() -> 
 
 async def test_pings_that_are_answered_keep_an_idle_connection() -> None:
     worker = Worker()
-    async with serving(FakeEsl()) as fake, running(settings_for(fake.url, ping_interval=0.02), worker):
+    async with serving(FakeEsl()) as fake, running(settings_for(fake.url, ping_interval=0.3), worker):
         await worker.link(up=True)
         await fake.until_seen("status", 3)
         assert len(worker.links) == 1

@@ -118,7 +118,7 @@ async def test_reconciliation_that_cannot_be_done_says_so_and_tells_nothing(
     worker = Worker()
     async with (
         serving(FakeEsl(answering(**{verb: answer}))) as fake,
-        running(settings_for(fake.url, request_timeout=0.2), worker) as pbx,
+        running(settings_for(fake.url, request_timeout=0.5), worker) as pbx,
     ):
         with pytest.raises(PbxUnreachable, match="not connected"):
             await pbx.reconcile([C1])

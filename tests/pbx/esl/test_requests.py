@@ -205,7 +205,7 @@ async def test_every_request_has_a_deadline() -> None:
     silent = answering(uuid_kill=None, sendmsg=None, uuid_dump=None)
     async with (
         serving(FakeEsl(silent)) as fake,
-        running(settings_for(fake.url, request_timeout=0.05), worker) as pbx,
+        running(settings_for(fake.url, request_timeout=0.4), worker) as pbx,
     ):
         await worker.link(up=True)
         pbx.send(Hangup(C1))
