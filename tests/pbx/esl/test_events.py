@@ -5,7 +5,7 @@ import json
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.pbx.errors import PbxProtocolError
@@ -99,7 +99,7 @@ def test_an_event_never_shows_what_is_in_it() -> None:
     assert "digits" not in repr(event)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
 def test_any_bytes_are_an_event_or_the_typed_error(body: bytes) -> None:
     for kind in ("text/event-json", "text/event-plain"):
@@ -114,7 +114,7 @@ _JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     values=st.dictionaries(
         st.sampled_from(["Event-Name", "Unique-ID", "Job-UUID", "_body", "variable_sip_term_status", "x"]),
@@ -130,7 +130,7 @@ def test_any_json_object_is_an_event_or_the_typed_error(values: dict[str, object
     assert event.name == values["Event-Name"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=60))
 def test_no_value_forges_a_name_in_either_encoding(value: str) -> None:
     text = value.encode("utf-8", "replace").decode()

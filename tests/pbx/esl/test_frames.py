@@ -5,7 +5,7 @@ import itertools
 import tracemalloc
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.pbx.errors import PbxProtocolError
@@ -121,7 +121,7 @@ _NASTY = st.sampled_from(
 _BYTES = st.lists(st.one_of(_NASTY, st.binary(max_size=40)), max_size=40).map(b"".join)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=_BYTES, cuts=st.lists(st.integers(0, 6000), max_size=12))
 def test_any_bytes_in_any_pieces_give_frames_or_the_typed_error(data: bytes, cuts: list[int]) -> None:
     reader = FrameReader()
@@ -136,7 +136,7 @@ def test_any_bytes_in_any_pieces_give_frames_or_the_typed_error(data: bytes, cut
             assert not given_up
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     at=st.integers(0, 60_000),
     change=st.one_of(st.binary(min_size=1, max_size=8), st.just(b"\n"), st.just(b"\n\n")),
@@ -153,7 +153,7 @@ def test_a_recorded_session_that_is_damaged_gives_frames_or_the_typed_error(
         fed(damaged, cut % (len(damaged) + 1))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     values=st.lists(
         st.tuples(st.from_regex(r"[A-Za-z_-]{1,12}", fullmatch=True), st.binary(max_size=60)), max_size=12
