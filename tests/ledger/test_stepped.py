@@ -1,0 +1,73 @@
+"""The clock was set back while no worker ran: nothing that waits may wait longer for that."""
+
+from pathlib import Path
+
+from orchestrator.ledger.sqlite import SqliteLedger
+from orchestrator.ledger.stepped import TOLERANCE
+from tests.fakes import EPOCH, db_of, inline_ledger, new_job
+from tests.fakes import run as run_virtual
+
+HOUR = 3600.0
+
+
+async def ledger_with_jobs() -> SqliteLedger:
+    ledger = await inline_ledger(":memory:")
+    await ledger.submit(
+        [
+            new_job("due", EPOCH, expires_in=120.0),
+            new_job("at-noon", EPOCH, not_before=EPOCH + 5 * HOUR, expires_in=6 * HOUR),
+            new_job("retry", EPOCH - 10.0, expires_in=600.0),
+        ]
+    )
+    db_of(ledger).execute("UPDATE jobs SET attempts = 1, next_at = ? WHERE id = 'retry'", (EPOCH + 30.0,))
+    return ledger
+
+
+def times(ledger: SqliteLedger) -> dict[str, tuple[float, float]]:
+    rows = db_of(ledger).execute("SELECT id, next_at, expires_at FROM jobs")
+    return {id: (next_at, expires_at) for id, next_at, expires_at in rows}
+
+
+def test_what_was_due_is_due_and_a_retry_and_an_expiry_keep_their_distance() -> None:
+    async def main() -> None:
+        ledger = await ledger_with_jobs()
+        now = EPOCH - HOUR
+        assert await ledger.set_back(EPOCH, now) == 2
+        assert times(ledger) == {
+            "due": (now, now + 120.0),
+            "at-noon": (EPOCH + 5 * HOUR, EPOCH + 6 * HOUR),  # a time of day, as it was asked for
+            "retry": (now + 30.0, now + 590.0),
+        }
+        await ledger.close()
+
+    run_virtual(main())
+
+
+def test_a_clock_that_was_set_forward_or_hardly_back_changes_nothing() -> None:
+    async def main() -> None:
+        ledger = await ledger_with_jobs()
+        before = times(ledger)
+        assert await ledger.set_back(EPOCH, EPOCH + HOUR) == 0
+        assert await ledger.set_back(EPOCH, EPOCH - TOLERANCE) == 0
+        assert times(ledger) == before
+        await ledger.close()
+
+    run_virtual(main())
+
+
+def test_a_notification_that_waits_for_its_next_try_waits_no_longer(tmp_path: Path) -> None:
+    async def main() -> None:
+        ledger = await inline_ledger(tmp_path / "l.db")
+        db = db_of(ledger)
+        for n, next_at in enumerate((EPOCH + 600.0, EPOCH - 2 * HOUR)):
+            db.execute(
+                "INSERT INTO outbox (event_id, lane, sequence, url, type, body, created_at, next_at)"
+                " VALUES (?, ?, 1, 'u', 't', x'', ?, ?)",
+                (f"e{n}", f"job-{n}", EPOCH, next_at),
+            )
+        assert await ledger.set_back(EPOCH, EPOCH - HOUR) == 1
+        found = dict(db.execute("SELECT event_id, next_at FROM outbox"))
+        assert found == {"e0": EPOCH - HOUR + 600.0, "e1": EPOCH - 2 * HOUR}
+        await ledger.close()
+
+    run_virtual(main())
