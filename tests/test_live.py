@@ -1,6 +1,8 @@
 """Live calls on virtual time: what is told, when it is dialled again, and what survives a crash."""
 
 import asyncio
+import contextlib
+import sqlite3
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from pathlib import Path
@@ -312,6 +314,26 @@ def test_after_a_crash_a_call_on_a_node_that_never_returns_still_ends(tmp_path: 
             await on.adopt()
             await on.ended()
             assert on.types()[-1] == "job.ended"
+
+    run(again())
+
+
+def test_after_a_clock_that_was_set_back_no_timer_waits_for_the_old_time(tmp_path: Path) -> None:
+    run(_crashed(tmp_path / "l.db", "call.ringing"))
+    with contextlib.closing(sqlite3.connect(tmp_path / "l.db")) as db, db:
+        db.execute("UPDATE journal SET at = at + 86400")
+
+    async def again() -> None:
+        async with floor(ledger=tmp_path / "l.db", up=False) as on:
+            await on.adopt()
+            (channel,) = on.live.channels_on("ast1")
+            on.up()
+            on.pbx.living[channel] = ev.Alive(ringing=True, up=False, ready=False)
+            await on.pbx.reconcile([channel])
+            began = now()
+            await on.ended()
+            assert now() - began < 60  # the ring time-out, not a day
+            assert on.outcome() == "no_answer"
 
     run(again())
 
