@@ -1,6 +1,5 @@
 """`api` and `bgapi`: what each command does, and the text that it answers."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -16,28 +15,30 @@ if TYPE_CHECKING:
     from orchestrator.pbx.virtual.esl.channel import EslChannel
     from orchestrator.pbx.virtual.esl.face import EslFace
 
-Text = "str | asyncio.Future[str]"
-Api = Callable[["EslFace", str], "str | asyncio.Future[str]"]
+Api = Callable[["EslFace", str], str]
+Done = Callable[[str], None]
 
 OK: Final = "+OK\n"
 NO_CHANNEL: Final = "-ERR No such channel!\n"
 
 
-def run(face: "EslFace", line: str) -> "str | asyncio.Future[str]":
-    """Carry out one command line. Never raises for anything that a client may send."""
+def run(face: "EslFace", line: str, done: Done) -> None:
+    """Carry out one command line; `done` is told what it answers, an originate's when that has an end.
+    Never raises for anything that a client may send."""
     name, _, argument = line.strip().partition(" ")
+    if name == "originate":
+        _originate(face, argument.strip(), done)
+        return
     api = _APIS.get(name)
-    if api is None:
-        return f"-ERR {name} Command not found!\n"
-    return api(face, argument.strip())
+    done(f"-ERR {name} Command not found!\n" if api is None else api(face, argument.strip()))
 
 
-def _originate(face: "EslFace", argument: str) -> "str | asyncio.Future[str]":
+def _originate(face: "EslFace", argument: str, done: Done) -> None:
     try:
         wanted = read_originate(argument)
     except Unreadable as unreadable:
-        return str(unreadable)
-    later: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        done(str(unreadable))
+        return
 
     def begin(channel: "EslChannel") -> None:
         if not wanted.application:
@@ -45,12 +46,7 @@ def _originate(face: "EslFace", argument: str) -> "str | asyncio.Future[str]":
         elif not face.execute(channel, wanted.application, wanted.argument, "", False):
             face.soon(channel, lambda: channel.hang_up(NORMAL))
 
-    def done(text: str) -> None:
-        if not later.done():
-            later.set_result(text)
-
     face.originate(wanted, begin, done)
-    return later.result() if later.done() else later
 
 
 def _on_channel(act: Callable[["EslChannel", str], str], missing: str = NO_CHANNEL, usage: str = "") -> Api:
@@ -68,7 +64,7 @@ def _on_channel(act: Callable[["EslChannel", str], str], missing: str = NO_CHANN
 
 def _kill(channel: "EslChannel", argument: str) -> str:
     cause = cause_named(argument or "NORMAL_CLEARING")
-    channel.face.soon(channel, lambda: channel.hang_up(cause.code if cause else NORMAL))
+    channel.hang_up(cause.code if cause else NORMAL)
     return OK
 
 
@@ -218,7 +214,6 @@ def _control(face: "EslFace", argument: str) -> str:
 
 
 _APIS: Final[dict[str, Api]] = {
-    "originate": _originate,
     "uuid_kill": _on_channel(_kill, usage="-USAGE: <uuid> [cause]\n"),
     "uuid_break": _on_channel(_break, usage="-USAGE: <uuid> [all]\n"),
     "uuid_broadcast": _on_channel(_broadcast, usage="-USAGE: <uuid> <path> [aleg|bleg|holdb|both]\n"),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from orchestrator.pbx.virtual.timeline import Timer
 
 _BYE_OK = 200
+_TO_HANGUP, _TO_REPORTING, _TO_DESTROY = "10", "11", "12"
 _RTP_SAMPLES_A_SECOND = 8000
 
 
@@ -29,10 +30,12 @@ class EslChannel:
         "call_state",
         "cause",
         "cause_code",
+        "ending",
         "face",
         "has_media",
         "hung_up",
         "hung_up_at",
+        "in_dialplan",
         "leg",
         "media_at",
         "name",
@@ -73,7 +76,10 @@ class EslChannel:
         self.progress_at: float | None = None
         self.media_at: float | None = None
         self.hung_up_at: float | None = None
+        self.ending = ""
+        """The number of the state that it is on its way to, once it has been hung up."""
         self.has_media = False
+        self.in_dialplan = False
         self.other: EslChannel | None = None
         self.stack: list[Execution] = []
         """The applications that run, each within the one before."""
@@ -198,13 +204,17 @@ class EslChannel:
             return
         named = cause_of(cause)
         self.hung_up = True
+        self.ending = _TO_HANGUP
         self.cause, self.cause_code = named.freeswitch, cause
         self.hung_up_at = self.face.now()
         self.answer_state = "hangup"
         self.tell("CHANNEL_HANGUP")
-        refused = self.sip_status >= 300
-        if not refused:
+        if self.sip_status < 300:
             self._answer(f"-ERR {self.cause}\n")
+        self.face.switch.timeline.soon(self._tear_down)
+
+    def _tear_down(self) -> None:
+        """What the channel's own thread does once it has been hung up."""
         self.queue = None
         for execution in reversed(self.stack):
             execution.abort()
@@ -213,15 +223,17 @@ class EslChannel:
         if other is not None:
             self.face.unbridge(self, other)
         self.face.end(self)
-        self.state, self.call_state = "CS_REPORTING", "HANGUP"
+        self.state, self.call_state, self.ending = "CS_REPORTING", "HANGUP", _TO_REPORTING
         self.tell("CHANNEL_HANGUP_COMPLETE")
-        if refused:
+        if self.sip_status >= 300:
             self._answer(f"-ERR {self.cause}\n")
+        self.ending = _TO_DESTROY
         self.tell("CHANNEL_DESTROY")
 
     def _run(self) -> None:
         """The originate has come to something: its application begins."""
         self.state = "CS_EXECUTE"
+        self.in_dialplan = True
         self._answer(f"+OK {self.leg.id}\n")
         self._begin(self)
 

@@ -25,6 +25,7 @@ RECORDINGS_DIR = "/var/lib/freeswitch/recordings"
 _HOST = "virtual"
 _SAME_CAUSE = "DESTINATION_OUT_OF_ORDER"
 """What an originate answers for a uuid that is taken, a throttle and the session limit alike [measured]."""
+_THREAD_LOOKS = 0.02
 MAX_STORED = 100
 _DEFAULT_TIMEOUT = 60
 
@@ -155,6 +156,14 @@ class EslFace:
         channel.execute(execution)
         return True
 
+    def queue(self, channel: EslChannel, application: str, argument: str, uuid: str, locked: bool) -> None:
+        """Run an application when the channel's own thread gets to it: it looks every 20 ms."""
+
+        def run() -> None:
+            self.execute(channel, application, argument, uuid, locked)
+
+        self.switch.timeline.at(self.now() + _THREAD_LOOKS, run)
+
     def park(self, channel: EslChannel) -> None:
         """Park it again."""
         channel.state = "CS_EXECUTE"
@@ -257,6 +266,7 @@ class EslFace:
         except Refusal:
             return
         channel.state = "CS_NONE"
+        channel.variables = {}
         channel.tell("CHANNEL_DESTROY")
         self.switch.end(channel.leg, 0)
 

@@ -32,12 +32,12 @@ def channel_fields(channel: "EslChannel") -> Fields:
     fields: Fields = {
         "Channel-State": channel.state,
         "Channel-Call-State": channel.call_state,
-        "Channel-State-Number": "10" if channel.hung_up else _NUMBERS.get(channel.state, "4"),
+        "Channel-State-Number": channel.ending or _NUMBERS.get(channel.state, "4"),
         "Channel-Name": channel.name,
         "Unique-ID": leg.id,
         "Call-Direction": "outbound",
         "Presence-Call-Direction": "outbound",
-        "Channel-HIT-Dialplan": "true" if leg.answered_at is not None else "false",
+        "Channel-HIT-Dialplan": "true" if channel.in_dialplan else "false",
         "Channel-Call-UUID": leg.id,
         "Answer-State": channel.answer_state,
     }

@@ -55,7 +55,6 @@ class Session:
         self._wake = asyncio.Event()
         self._outlet = Outlet(dice, self._put)
         self._late: asyncio.Queue[tuple[float, Command]] = asyncio.Queue(MAX_WAITING)
-        self._jobs: set[asyncio.Task[None]] = set()
 
     def hears(self, name: str) -> bool:
         """Whether it asked for events of this name."""
@@ -79,7 +78,7 @@ class Session:
             with contextlib.suppress(ConnectionError, Dropped, Broken):
                 if await self._read():
                     await self._say_goodbye()
-            for task in (writing, serving, *self._jobs):
+            for task in (writing, serving):
                 task.cancel()
         if self in self._face.listeners:
             self._face.listeners.remove(self)
@@ -134,10 +133,9 @@ class Session:
             return self._authenticate(verb, rest)
         match verb:
             case "api":
-                text = api.run(self._face, rest)
-                answered = wire.answer(text if isinstance(text, str) else await text)
+                text = await self._answer_of(rest)
                 if not mute:
-                    self._put(answered)
+                    self._put(wire.answer(text))
             case "bgapi":
                 self._in_background(rest, command.headers.get("job-uuid", ""), mute)
             case "exit":
@@ -216,10 +214,8 @@ class Session:
                 argument = headers.get("execute-app-arg", "") or command.body
                 locked = headers.get("event-lock", "").lower() == "true"
                 given = headers.get("event-uuid", "")
-                face = self._face
-                face.soon(
-                    channel, lambda: _ignore(face.execute(channel, application, argument, given, locked))
-                )
+                # Answered +OK before the application is looked for: that there is none shows in a log only.
+                self._face.queue(channel, application, argument, given, locked)
                 return "+OK"
             case "hangup":
                 cause = cause_named(headers.get("hangup-cause", "") or "NORMAL_CLEARING")
@@ -236,17 +232,24 @@ class Session:
             self._put(wire.reply(f"+OK Job-UUID: {job}", {"Job-UUID": job}))
         name, _, argument = line.strip().partition(" ")
 
-        async def report() -> None:
-            text = api.run(self._face, line)
-            body = text if isinstance(text, str) else await text
+        def report(text: str) -> None:
             fields = {"Job-UUID": job, "Job-Command": name}
             if argument:
                 fields["Job-Command-Arg"] = argument
-            self._face.tell("BACKGROUND_JOB", fields, body)
+            self._face.tell("BACKGROUND_JOB", fields, text)
 
-        task = asyncio.create_task(report())
-        self._jobs.add(task)
-        task.add_done_callback(self._jobs.discard)
+        api.run(self._face, line, report)
+
+    async def _answer_of(self, line: str) -> str:
+        """What a command answers; an originate's answer is waited for, as FreeSWITCH does."""
+        later: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def done(text: str) -> None:
+            if not later.done():
+                later.set_result(text)
+
+        api.run(self._face, line, done)
+        return later.result() if later.done() else await later
 
     def _refuse(self, command: Command) -> None:
         """A fault by configuration: what FreeSWITCH says when it makes no session, or refuses."""
@@ -296,8 +299,3 @@ def _kind_of(command: Command) -> Kind:
     if verb == "sendmsg":
         return "play"
     return _KINDS.get(rest.split(" ", 1)[0], "other") if verb in ("api", "bgapi") else "other"
-
-
-def _ignore(done: bool) -> None:
-    """FreeSWITCH answers +OK before it looks for the application; that there is none shows in its log
-    only."""
