@@ -18,7 +18,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +139,14 @@ class House:
         self.process.terminate()
         return self.process.wait(60)
 
+    def metric(self, name: str, **labels: str) -> float:
+        """A metric's value now, 0 when it has none yet."""
+        with urllib.request.urlopen(f"http://{self.listen}/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+        wanted = name + ("{" + ",".join(f'{k}="{v}"' for k, v in labels.items()) + "}" if labels else "")
+        found = (line.rpartition(" ") for line in text.splitlines())
+        return next((float(value) for series, _, value in found if series == wanted), 0.0)
+
     @property
     def log(self) -> str:
         """All that the worker has printed."""
@@ -150,29 +158,19 @@ def install_sounds(lab: LabInfo) -> None:
     shutil.copytree(packaged_root(), lab.sounds / "orchestrator", dirs_exist_ok=True)
 
 
-def write_config(lab: LabInfo, folder: Path, notify_url: str, listen: str, **pbx: object) -> Path:
-    """A configuration for this lab, in `folder`; `pbx` overrides keys of its [[pbx]] section."""
-    settings: dict[str, object] = {
-        "name": "lab",
-        "url": lab.ari_url,
-        "username": lab.ari_username,
-        "password_file": str(lab.ari_password_file),
-        "dial": lab.dial,
-        "app": f"orchestrator-{os.getpid()}-{listen.rpartition(':')[2]}",
-        "max_cps": 50,
-        "max_calls": 200,
-        "caller_ids": ["+12025550199"],
-        **pbx,
-    }
-    lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+def write_config(
+    lab: LabInfo | tuple[LabInfo, LabInfo], folder: Path, notify_url: str, listen: str, **pbx: object
+) -> Path:
+    """A configuration for one lab or two, in `folder`; `pbx` overrides keys of their [[pbx]] sections."""
+    labs = {"lab": lab} if isinstance(lab, LabInfo) else {"lab": lab[0], "second": lab[1]}
+    nodes = (line for name, lab in labs.items() for line in _node(name, lab, listen, pbx))
     path = folder / "orchestrator.toml"
     path.write_text(
         "\n".join(
             [
                 "[worker]",
                 'name = "test"',
-                "[[pbx]]",
-                *lines,
+                *nodes,
                 "[notify]",
                 f'url = "{notify_url}"',
                 f'secret = "{SECRET}"',
@@ -186,13 +184,32 @@ def write_config(lab: LabInfo, folder: Path, notify_url: str, listen: str, **pbx
     return path
 
 
+def _node(name: str, lab: LabInfo, listen: str, pbx: Mapping[str, object]) -> list[str]:
+    settings: dict[str, object] = {
+        "name": name,
+        "url": lab.ari_url,
+        "username": lab.ari_username,
+        "password_file": str(lab.ari_password_file),
+        "dial": lab.dial,
+        "app": f"orchestrator-{os.getpid()}-{listen.rpartition(':')[2]}",
+        "max_cps": 50,
+        "max_calls": 200,
+        "caller_ids": ["+12025550199"],
+        **pbx,
+    }
+    return ["[[pbx]]", *(f"{key} = {json.dumps(value)}" for key, value in settings.items())]
+
+
 @contextlib.contextmanager
-def worker_on(lab: LabInfo, folder: Path, **pbx: object) -> Iterator[House]:
-    """A worker on this lab, ready to dial, until the block ends."""
-    install_sounds(lab)
+def worker_on(lab: LabInfo, folder: Path, second: LabInfo | None = None, **pbx: object) -> Iterator[House]:
+    """A worker on this lab, and on a `second` one, ready to dial, until the block ends."""
+    labs = lab if second is None else (lab, second)
+    for each in (lab, second):
+        if each is not None:
+            install_sounds(each)
     listen = f"127.0.0.1:{free_port()}"
     with Receiver() as receiver, (folder / "worker.log").open("wb") as log:
-        config = write_config(lab, folder, receiver.url, listen, **pbx)
+        config = write_config(labs, folder, receiver.url, listen, **pbx)
         command = [sys.executable, "-m", "orchestrator", "run", "-c", str(config)]
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
         house = House(folder, config, receiver, process, listen)
