@@ -39,6 +39,8 @@ class Attempt:
     outcome: str | None
     certain: bool
     answered: bool
+    journal: tuple[str, ...]
+    """What happened, by name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,13 +221,12 @@ def _hangups(found: Evidence, arrivals: Mapping[str, Collection[Arrival]]) -> Of
 # ── reading ──
 
 
-def read_evidence(folder: Path, prefix: str = "") -> Evidence:
-    """What lies in `folder`; of the rings, those to numbers that begin with `prefix`."""
-    rings = read_rings(folder / "rings.tsv")
+def read_evidence(folder: Path) -> Evidence:
+    """What lies in `folder`."""
     return Evidence(
         submitted=tuple(json.loads(line) for line in (folder / "jobs.jsonl").read_text().splitlines()),
-        stored=_read_ledger(folder / "ledger.db"),
-        rings={number: times for number, times in rings.items() if number.startswith(prefix)},
+        stored=read_ledger(folder / "ledger.db"),
+        rings=read_rings(folder / "rings.tsv"),
         arrivals=_read_arrivals(folder / "webhooks.jsonl"),
         undelivered=_count(folder / "ledger.db", "SELECT count(*) FROM outbox WHERE state <> 'delivered'"),
         channels=len(json.loads((folder / "channels.json").read_text())),
@@ -247,7 +248,7 @@ def read_rings(log: Path) -> dict[str, tuple[float, ...]]:
     return {number: tuple(sorted(times)) for number, times in rings.items()}
 
 
-def _read_ledger(path: Path) -> dict[str, Stored]:
+def read_ledger(path: Path) -> dict[str, Stored]:
     db = sqlite3.connect(path)
     try:
         journal = defaultdict[int, list[tuple[float, str]]](list)
@@ -265,6 +266,7 @@ def _read_ledger(path: Path) -> dict[str, Stored]:
                     outcome=record.get("outcome"),
                     certain=any(name in CERTAIN for _, name in journal[key]),
                     answered=record.get("answered_at") is not None,
+                    journal=tuple(name for _, name in journal[key]),
                 )
             )
         return {

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import shutil
-import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,8 +26,6 @@ from tests.real.worker import install_sounds
 
 SETTLE: Final = LONGEST_CALL + 120.0
 """Seconds that the last calls and the last notifications get, those tried again included."""
-QUIET: Final = 8.0
-"""Seconds in which the last channels must have gone from Asterisk."""
 FULL: Final = 450
 LEDGER: Final = "ledger.db"
 RECOVERY_S: Final = 5.0
@@ -67,8 +64,8 @@ async def play(plan: Plan, folder: Path, say: Say = lambda text: None) -> dict[s
         with stage.callees(lab, folder), disk(folder / "disk", megabytes) as ledger_disk:
             say(f"{len(plan.jobs)} calls and {len(plan.ops)} steps, about {plan.seconds:.0f} s ...")
             told = await _conduct(plan, lab, folder, ledger_disk, say)
-            _copy_ledger(ledger_disk.folder / LEDGER, folder / LEDGER)
-            (folder / "channels.json").write_text(json.dumps(await _channels_left(lab)))
+            stage.copy_ledger(ledger_disk.folder / LEDGER, folder / LEDGER)
+            (folder / "channels.json").write_text(json.dumps(await stage.channels_left(lab)))
     finally:
         await asyncio.to_thread(stop_lab, name)
     found = judge.read_evidence(folder)
@@ -135,27 +132,6 @@ def _recovery_figures(recoveries: Sequence[Recovery]) -> dict[str, Any]:
         f"recovery_s_max_above_{FULL}_live": round(max(full, default=0.0), 2),
         "other_recovery_s_max": round(max(others, default=0.0), 2),
     }
-
-
-def _copy_ledger(source: Path, target: Path) -> None:
-    with (
-        contextlib.closing(sqlite3.connect(source)) as db,
-        contextlib.closing(sqlite3.connect(target)) as copy,
-    ):
-        db.backup(copy)
-
-
-async def _channels_left(lab: LabInfo) -> list[Any]:
-    """What Asterisk still has, asked of itself, when its last channels had time to go."""
-    until = time.monotonic() + QUIET
-    auth = aiohttp.encode_basic_auth(lab.ari_username, lab.ari_password)
-    async with aiohttp.ClientSession(headers={"Authorization": auth}) as http:
-        while True:
-            async with http.get(f"{lab.ari_url}/channels") as answer:
-                channels: list[Any] = await answer.json()
-            if not channels or time.monotonic() > until:
-                return channels
-            await asyncio.sleep(0.25)
 
 
 def verdict(figures: dict[str, Any]) -> list[str]:

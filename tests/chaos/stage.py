@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
 import socket
+import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
 
 from bench.sipp.far_end import FarEnd, far_end
 from tests.real.lab import LabInfo
@@ -18,6 +24,8 @@ RINGS = "rings.tsv"
 SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 TEMPLATE = '<speak><say-as interpret-as="digits">{{ code }}</say-as></speak>\n'
 NOTIFY_TIMEOUT = 2.0
+QUIET: Final = 8.0
+"""Seconds in which the last channels must have gone from Asterisk."""
 
 
 def write_config(
@@ -82,3 +90,25 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def copy_ledger(source: Path, target: Path) -> None:
+    """A ledger as it is now, whoever has it open."""
+    with (
+        contextlib.closing(sqlite3.connect(source)) as db,
+        contextlib.closing(sqlite3.connect(target)) as copy,
+    ):
+        db.backup(copy)
+
+
+async def channels_left(lab: LabInfo) -> list[Any]:
+    """What Asterisk still has, asked of itself, when its last channels had time to go."""
+    until = time.monotonic() + QUIET
+    auth = aiohttp.encode_basic_auth(lab.ari_username, lab.ari_password)
+    async with aiohttp.ClientSession(headers={"Authorization": auth}) as http:
+        while True:
+            async with http.get(f"{lab.ari_url}/channels") as answer:
+                channels: list[Any] = await answer.json()
+            if not channels or time.monotonic() > until:
+                return channels
+            await asyncio.sleep(0.25)
