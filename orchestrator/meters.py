@@ -24,7 +24,10 @@ class Meters:
             "orchestrator_node_health", "The part of its share that a node gets, 0 to 1.", ["pbx"], registry=r
         )
         self.breaker = Gauge(
-            "orchestrator_node_breaker", "0 closed, 1 half-open, 2 open: it gets no calls.", ["pbx"], registry=r
+            "orchestrator_node_breaker",
+            "0 closed, 1 half-open, 2 open: it gets no calls.",
+            ["pbx"],
+            registry=r,
         )
         self.cps = Gauge(
             "orchestrator_node_cps", "Starts a second that a node may make now.", ["pbx"], registry=r

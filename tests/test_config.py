@@ -114,6 +114,7 @@ def test_nodes_may_come_from_variables_alone_in_any_number(load: Load) -> None:
         ("WORKER__NAME__DEEPER", "x", "leads into a value"),
         ("PBX__0__MAX_CALLS", "many", "pbx[0].max_calls"),
         ("PBX__0__MAX_CPS", "nan", "pbx[0].max_cps"),
+        ("PBX__0__WEIGHT", "0", "pbx[0].weight"),
         ("FOLDER", "/x", "folder: unknown field"),
         ("", "x", "unknown field"),
     ],
