@@ -14,6 +14,29 @@ from orchestrator.pbx.virtual.ari.shapes import Json
 _HEAD: Final[Json] = {"apiVersion": "10.0.0", "swaggerVersion": "1.1"}
 _ENDING = ".json"
 _BODIES: Final = {"originate": "variables", "originateWithId": "variables", "filter": "filter"}
+_EVENTS: Final = {
+    "ApplicationReplaced": "",
+    "BridgeDestroyed": "bridge:Bridge",
+    "ChannelDestroyed": "channel:Channel cause:int cause_txt:string tech_cause:int",
+    "ChannelDialplan": "channel:Channel dialplan_app:string dialplan_app_data:string",
+    "ChannelDtmfReceived": "channel:Channel digit:string duration_ms:int",
+    "ChannelEnteredBridge": "bridge:Bridge channel:Channel",
+    "ChannelHangupRequest": "channel:Channel cause:int soft:boolean tech_cause:int",
+    "ChannelLeftBridge": "bridge:Bridge channel:Channel",
+    "ChannelStateChange": "channel:Channel",
+    "ChannelUserevent": "eventname:string userevent:object",
+    "ChannelVarset": "channel:Channel variable:string value:string",
+    "Dial": "peer:Channel dialstatus:string dialstring:string forward:string",
+    "PlaybackContinuing": "playback:Playback",
+    "PlaybackFinished": "playback:Playback",
+    "PlaybackStarted": "playback:Playback",
+    "RecordingFinished": "recording:LiveRecording",
+    "RecordingStarted": "recording:LiveRecording",
+    "StasisEnd": "channel:Channel",
+    "StasisStart": "channel:Channel args:List[string]",
+}
+"""Every event that is told, and the types of its fields."""
+_EVERY_EVENT: Final = "type:string timestamp:Date asterisk_id:string application:string"
 _WEBSOCKET: Final[Json] = {
     "path": "/events",
     "description": "Events from Asterisk to applications",
@@ -64,9 +87,16 @@ def page(name: str, origin: str) -> Answer:
         {"path": f"/{path}", "description": path, "operations": [_operation(each) for each in operations]}
         for path, operations in paths
     ]
+    models: Json = {}
     if group == "events":
         found.append(_WEBSOCKET)
-    return ok({**base, "resourcePath": f"/api-docs/{group}.{{format}}", "apis": found, "models": {}})
+        models = {name: _model(name, f"{_EVERY_EVENT} {fields}") for name, fields in _EVENTS.items()}
+    return ok({**base, "resourcePath": f"/api-docs/{group}.{{format}}", "apis": found, "models": models})
+
+
+def _model(name: str, fields: str) -> Json:
+    properties = dict(field.split(":") for field in fields.split())
+    return {"id": name, "properties": {field: {"type": kind} for field, kind in properties.items()}}
 
 
 def _group(operation: Operation) -> str:
