@@ -50,7 +50,8 @@ def whole_recordings(
         if len(found) == len(callers):
             return found
         time.sleep(0.02)
-    raise AssertionError(f"only {len(found)} of {len(callers)} recordings are whole")
+    there = {file.name: is_whole(file) for file in sorted(lab.recordings.glob(f"{number[1:]}-*.wav"))}
+    raise AssertionError(f"no whole recording of {set(callers) - set(found)}; whole are {there}")
 
 
 @pytest.mark.parametrize(("language", "prefix"), [("en", "+1202555"), ("zh-CN", "+1203555")])
