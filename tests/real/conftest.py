@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.real.backends import backend as backend
 from tests.real.lab import LabInfo, LabUnavailableError, own_name, start_lab, stop_lab
 
 

@@ -63,6 +63,15 @@ class LabInfo:
         """The events WebSocket, without its query."""
         return self.ari_url.replace("http://", "ws://", 1) + "/events"
 
+    def node_keys(self) -> dict[str, object]:
+        """What a `[[pbx]]` section says of it."""
+        return {
+            "url": self.ari_url,
+            "username": self.ari_username,
+            "password_file": str(self.ari_password_file),
+            "dial": self.dial,
+        }
+
     def dial_string(self, number: str) -> str:
         """What reaches the lab's callee: the last four digits are enough."""
         return self.dial.format(number=f"1202555{number}" if len(number) == 4 else number)

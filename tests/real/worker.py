@@ -25,10 +25,13 @@ from typing import Any
 from standardwebhooks import Webhook
 
 from orchestrator.prompts import packaged_root
+from tests.real.backends import Backend
 from tests.real.lab import LabInfo
 
 SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 Event = dict[str, Any]
+Far = LabInfo | Backend
+"""What a worker calls through."""
 
 
 def free_port() -> int:
@@ -153,16 +156,16 @@ class House:
         return (self.folder / "worker.log").read_text(errors="replace")
 
 
-def install_sounds(lab: LabInfo) -> None:
+def install_sounds(lab: Far) -> None:
     """Put the package's sounds where this lab's Asterisk reads them."""
     shutil.copytree(packaged_root(), lab.sounds / "orchestrator", dirs_exist_ok=True)
 
 
 def write_config(
-    lab: LabInfo | tuple[LabInfo, LabInfo], folder: Path, notify_url: str, listen: str, **pbx: object
+    lab: Far | tuple[Far, Far], folder: Path, notify_url: str, listen: str, **pbx: object
 ) -> Path:
     """A configuration for one lab or two, in `folder`; `pbx` overrides keys of their [[pbx]] sections."""
-    labs = {"lab": lab} if isinstance(lab, LabInfo) else {"lab": lab[0], "second": lab[1]}
+    labs = {"lab": lab[0], "second": lab[1]} if isinstance(lab, tuple) else {"lab": lab}
     nodes = (line for name, lab in labs.items() for line in _node(name, lab, listen, pbx))
     path = folder / "orchestrator.toml"
     path.write_text(
@@ -184,13 +187,10 @@ def write_config(
     return path
 
 
-def _node(name: str, lab: LabInfo, listen: str, pbx: Mapping[str, object]) -> list[str]:
+def _node(name: str, lab: Far, listen: str, pbx: Mapping[str, object]) -> list[str]:
     settings: dict[str, object] = {
         "name": name,
-        "url": lab.ari_url,
-        "username": lab.ari_username,
-        "password_file": str(lab.ari_password_file),
-        "dial": lab.dial,
+        **lab.node_keys(),
         "app": f"orchestrator-{os.getpid()}-{listen.rpartition(':')[2]}",
         "max_cps": 50,
         "max_calls": 200,
@@ -201,7 +201,7 @@ def _node(name: str, lab: LabInfo, listen: str, pbx: Mapping[str, object]) -> li
 
 
 @contextlib.contextmanager
-def worker_on(lab: LabInfo, folder: Path, second: LabInfo | None = None, **pbx: object) -> Iterator[House]:
+def worker_on(lab: Far, folder: Path, second: Far | None = None, **pbx: object) -> Iterator[House]:
     """A worker on this lab, and on a `second` one, ready to dial, until the block ends."""
     labs = lab if second is None else (lab, second)
     for each in (lab, second):
