@@ -1,4 +1,4 @@
-"""The ARI adapter on a real Asterisk, over both transports. Tier: real."""
+"""The ARI adapter on a real Asterisk: what only ARI does. What every PBX does is in test_adapters.py."""
 
 from __future__ import annotations
 
@@ -15,13 +15,9 @@ from orchestrator.call.commands import Ask, Hangup, StopPlay
 from orchestrator.call.events import (
     Accepted,
     Alive,
-    Answered,
     CallEvent,
-    Digit,
     Ended,
     Gone,
-    HangupRefused,
-    HangupRequested,
     OriginateLost,
     PlayFinished,
     PlayRefused,
@@ -145,85 +141,6 @@ def sounds(lab: LabInfo) -> Iterator[None]:
     for each in (folder, folder.parent, folder.parent.parent):
         with contextlib.suppress(OSError):
             each.rmdir()
-
-
-@BOTH
-@pytest.mark.usefixtures("sounds")
-async def test_a_call_is_accepted_rung_answered_played_to_and_hung_up(
-    lab: LabInfo, transport: Transport
-) -> None:
-    async with rigged(lab, transport) as rig:
-        channel = rig.dial("0100")
-        await rig.until(channel, Ready)
-        rig.pbx.send(PlaySounds(channel, "p1", ("en/digits/1", "en/digits/2", "en/digits/3")))
-        await rig.until(channel, PlayFinished)
-        rig.pbx.send(Hangup(channel))
-        await rig.until(channel, Ended)
-        rig.pbx.send(Hangup(channel))
-        await rig.until(channel, HangupRefused)
-        told = rig.of(channel)
-        assert sorted(map(str, told)) == sorted(
-            map(
-                str,
-                [
-                    Accepted(),
-                    Ringing(),
-                    Answered(),
-                    Ready(),
-                    PlayStarted("p1"),
-                    PlayFinished("p1"),
-                    HangupRequested(by_us=True, cause=32),
-                    Ended(16),
-                    HangupRefused(gone=True, reason="Not Found: Channel not found"),
-                ],
-            )
-        )
-        order = [event for event in told if not isinstance(event, Accepted)]
-        assert [type(event) for event in order[:3]] == [Ringing, Answered, Ready]
-
-
-@BOTH
-@pytest.mark.parametrize(
-    ("number", "ended"),
-    [
-        ("0101", Ended(17, 486)),
-        ("0103", Ended(21, 603)),
-        ("0104", Ended(1, 404)),
-        ("0109", Ended(34, 503)),
-    ],
-)
-async def test_a_call_that_is_not_taken_ends_with_its_cause_and_sip_status(
-    lab: LabInfo, transport: Transport, number: str, ended: Ended
-) -> None:
-    async with rigged(lab, transport) as rig:
-        channel = rig.dial(number)
-        assert await rig.until(channel, Ended) == ended
-        await rig.until(channel, Accepted)
-        assert Ready() not in rig.of(channel)
-
-
-@BOTH
-async def test_nobody_answering_ends_by_the_pbxs_own_time(lab: LabInfo, transport: Transport) -> None:
-    async with rigged(lab, transport) as rig:
-        channel = rig.dial("0102", ring_timeout=1)
-        assert await rig.until(channel, Ended) == Ended(19, 480)
-        assert Ringing() in rig.of(channel)
-
-
-@BOTH
-async def test_early_media_keys_and_the_callees_own_hangup_are_told(
-    lab: LabInfo, transport: Transport
-) -> None:
-    async with rigged(lab, transport) as rig:
-        early, keys, leaves = rig.dial("0107"), rig.dial("0106"), rig.dial("0105")
-        await rig.until(early, Ringing(early_media=True))
-        await rig.until(early, Answered)
-        assert await rig.until(keys, Digit) == Digit("1")
-        assert await rig.until(leaves, HangupRequested) == HangupRequested(by_us=False, cause=16)
-        for channel in (early, keys):
-            rig.pbx.send(Hangup(channel))
-        for channel in (early, keys, leaves):
-            await rig.until(channel, Ended(16))
 
 
 @BOTH
