@@ -18,6 +18,7 @@ from orchestrator.pbx.ari.pooled import NotSent, exchange
 from orchestrator.pbx.ari.rest import Outcome, Outgoing, RequestTable
 from orchestrator.pbx.ari.settings import AriSettings
 from orchestrator.pbx.ari.translate import Told, translate
+from orchestrator.pbx.cancelled import raise_if_cancelled
 from orchestrator.pbx.errors import PbxError, PbxUnreachable, weightiest
 
 log = structlog.get_logger(__name__)
@@ -86,6 +87,7 @@ class Connection:
         except* PbxError as group:
             failure = weightiest(group)
         if failure is not None:
+            raise_if_cancelled()
             raise failure
 
     async def _read(self) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 
+from orchestrator.pbx.cancelled import raise_if_cancelled
 from orchestrator.pbx.errors import PbxConfigError, PbxError, PbxUnreachable, weightiest
 from orchestrator.pbx.esl import commands
 from orchestrator.pbx.esl.commands import Command
@@ -116,6 +117,7 @@ class Connection:
                 if not answer.done():
                     answer.set_result(None)
         if failure is not None:
+            raise_if_cancelled()
             raise failure
 
     async def _prepare(self) -> None:
