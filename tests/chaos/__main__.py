@@ -62,7 +62,7 @@ def total(runs: list[dict[str, Any]]) -> dict[str, Any]:
     first: dict[str, Any] = {}
     for name, value in runs[0].items():
         values = [run[name] for run in runs]
-        if name.endswith("_s_max") or "_max" in name:
+        if "_max" in name or name == "load_average":
             first[name] = max(values)
         elif name in ("seed", "worker_exit_codes", "recovery_s_median"):
             first[name] = values

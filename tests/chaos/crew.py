@@ -64,12 +64,15 @@ class Crew:
             self._armed = (name, point)
 
     async def kill(self) -> bool:
-        """kill -9 the one that has the ledger. Whether there was one."""
-        name = await self._owner()
+        """kill -9 the one that has the ledger; one that is to die by itself is left to that, and another dies
+        for it. Whether the one that died had the ledger."""
+        owner = await self._owner()
+        armed = self._armed[0] if self._armed is not None else None
+        name = next((name for name in (owner, *self._alive) if name in self._alive and name != armed), None)
         if name is None:
             return False
         await self._bury(name, "random")
-        return True
+        return name == owner
 
     async def await_death(self, seconds: float) -> bool:
         """Until the worker that was started with a point has killed itself; after `seconds` it is killed.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal
 
 NAMED_POINTS: Final = (
@@ -41,6 +41,7 @@ RETRYING: Final = 0.25
 """The part of jobs that are dialled again after what is in RETRIED."""
 SHORT: Final = 0.35
 """The part of jobs that play once and are over, so that calls end at every moment."""
+LONG_FREEZE: Final = 0.25
 RING_TIMEOUT: Final = 5
 SECONDS_A_DIGIT: Final = 0.8
 LONGEST_CALL: Final = 60.0
@@ -197,7 +198,8 @@ def _ops(size: Size, dice: random.Random) -> Iterator[Op]:
 
 
 def _scenes(size: Size, dice: random.Random) -> Iterator[list[Op]]:
-    kills, points = size.worker_kills, _points(dice)
+    kills, points = size.worker_kills, _in_turn(NAMED_POINTS, dice)
+    troubles = _in_turn(("freeze", "disk", *CUTS, *(("stall",) if size.workers > 1 else ())), dice)
     at_point = 2 if size.workers == 1 else 3
     # A point is passed about as often as jobs come; it must be reached before the patience ends.
     most = max(1, min(20, round(size.calls / max(1, size.worker_kills) / 3)))
@@ -205,9 +207,9 @@ def _scenes(size: Size, dice: random.Random) -> Iterator[list[Op]]:
         with_worker = kills > 0 and number % 5 in (1, 3)
         kills -= with_worker
         yield _pbx_dies(dice, with_worker=with_worker)
-    for number in range(max(1, size.worker_kills // 10)):
+    for _ in range(max(1, size.worker_kills // 10)):
         with_worker = kills > 0 and dice.random() < 0.6
-        scene = _trouble(number, size, dice, with_worker=with_worker)
+        scene = _trouble(next(troubles), dice, with_worker=with_worker)
         kills -= sum(op.action == "kill" for op in scene)
         yield scene
     while kills > 0:
@@ -225,9 +227,10 @@ def _scenes(size: Size, dice: random.Random) -> Iterator[list[Op]]:
             yield [*_dies(dice), Op("recover")]
 
 
-def _points(dice: random.Random) -> Iterator[str]:
+def _in_turn(names: Sequence[str], dice: random.Random) -> Iterator[str]:
+    """Each once in random order, again and again."""
     while True:
-        yield from dice.sample(NAMED_POINTS, len(NAMED_POINTS))
+        yield from dice.sample(names, len(names))
 
 
 def _dies(dice: random.Random) -> list[Op]:
@@ -252,24 +255,20 @@ def _pbx_dies(dice: random.Random, *, with_worker: bool) -> list[Op]:
     return [Op("kill-pbx"), down, Op("kill"), *back, Op("recover")]
 
 
-def _trouble(number: int, size: Size, dice: random.Random, *, with_worker: bool) -> list[Op]:
+def _trouble(kind: str, dice: random.Random, *, with_worker: bool) -> list[Op]:
     """Something other than a death, with a death in the middle of it or without."""
-    kinds = ["freeze", "cut", "disk", "cut"] + (["stall"] if size.workers > 1 else [])
-    kind = kinds[number % len(kinds)]
     hold = Op("wait", dice.uniform(0.4, 2.5))
     death = _dies(dice) if with_worker else []
     match kind:
         case "freeze":
             # Now and then longer than a ping waits, so that the connection is given up.
-            if number % (2 * len(kinds)) == 0 and number:
-                hold = Op("wait", 9.0)
+            hold = Op("wait", 9.0) if dice.random() < LONG_FREEZE else hold
             return [Op("freeze-pbx"), hold, *death, Op("thaw-pbx"), Op("recover")]
-        case "cut":
-            cut = Op("cut", what=CUTS[(number // 2 + size.seed) % len(CUTS)])
-            return [cut, hold, *death, Op("mend"), Op("recover")]
         case "stall":
             # Shorter than the lease: nothing happens. Longer: another has the ledger when it wakes.
             return [Op("stall"), Op("wait", dice.choice((1.0, 4.5))), Op("wake"), Op("recover")]
-        case _:
+        case "disk":
             # What starts while the disk is full cannot open the ledger; its death comes before.
             return [Op("fill-disk"), hold, *death[:1], Op("free-disk"), *death[1:], Op("recover")]
+        case _:
+            return [Op("cut", what=kind), hold, *death, Op("mend"), Op("recover")]

@@ -13,7 +13,7 @@ import asyncio
 import json
 import sqlite3
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 RINGING: Final = frozenset({"ringing", "dialed"})
 
@@ -42,7 +42,12 @@ def read_marks(ledger: Path) -> Marks | None:
             db.close()
     except sqlite3.Error:
         return None
-    return {call: (n, json.loads(event)["e"]) for call, n, event in rows}
+    return {call: (n, _name(json.loads(event))) for call, n, event in rows}
+
+
+def _name(event: dict[str, Any]) -> str:
+    rings = event["e"] == "alive" and event["ringing"] and not event["up"]
+    return "ringing" if rings else str(event["e"])
 
 
 def waiting(before: Marks, now: Marks) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -116,6 +117,7 @@ async def _conduct(plan: Plan, lab: LabInfo, folder: Path, ledger_disk: Disk, sa
         "worker_ended_alone": crew.ended_alone,
         "worker_exit_codes": codes,
         "settled": settled,
+        "load_average": round(os.getloadavg()[1], 1),
     }
 
 

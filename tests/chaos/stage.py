@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import socket
 import sqlite3
 import time
@@ -85,11 +86,16 @@ def callees(lab: LabInfo, folder: Path) -> Iterator[FarEnd]:
 
 
 def free_port() -> int:
-    """A TCP port that nobody uses just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port that nobody uses just now, and that the kernel gives to nobody's outgoing connection while a
+    worker that listens there is dead."""
+    for port in random.sample(range(15_000, 20_000), 200):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("no free TCP port between 15000 and 19999")
 
 
 def copy_ledger(source: Path, target: Path) -> None:

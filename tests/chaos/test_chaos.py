@@ -14,7 +14,7 @@ from tests.real.lab import LabUnavailableError
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("chaos")]
 
-SIZE = Size(seed=7, calls=80, worker_kills=6, pbx_kills=1, live=30, rate=20.0, workers=2)
+SIZE = Size(seed=1, calls=60, worker_kills=5, pbx_kills=1, live=30, rate=20.0, workers=2)
 
 
 def test_a_short_run_by_its_seed_breaks_no_law(sipp: str, tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_a_short_run_by_its_seed_breaks_no_law(sipp: str, tmp_path: Path) -> Non
     assert {law: ids for law, ids in offences.items() if ids} == {}
     assert {name: figures[name] for name in ZERO if figures[name]} == {}
     assert figures["settled"]
-    assert (figures["calls"], figures["worker_kills"], figures["pbx_kills"]) == (80, 6, 1)
-    assert figures["rings"] >= 40, "hardly any phone rang, so nothing was shown"
+    assert (figures["calls"], figures["worker_kills"], figures["pbx_kills"]) == (60, 5, 1)
+    assert figures["rings"] >= 30, "hardly any phone rang, so nothing was shown"
     assert figures["worker_ended_alone"] == 0
     assert not any(figures["worker_exit_codes"])

@@ -40,6 +40,15 @@ def test_marks_are_the_last_lines_of_open_calls(tmp_path: Path) -> None:
     assert read_marks(tmp_path / "ledger.db") == {"open": (2, "accepted")}
 
 
+def test_a_call_that_was_found_ringing_rings(tmp_path: Path) -> None:
+    db = _ledger(tmp_path / "ledger.db")
+    found = '{"e": "alive", "ringing": true, "up": false, "ready": false}'
+    db.execute("INSERT INTO journal VALUES (1, 3, ?)", (found,))
+    db.commit()
+    db.close()
+    assert read_marks(tmp_path / "ledger.db") == {"open": (3, "ringing")}
+
+
 def test_what_cannot_be_read_is_neither_marked_nor_settled(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").write_bytes(b"no database" * 100)
     assert read_marks(tmp_path / "ledger.db") is None
