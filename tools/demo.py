@@ -1,5 +1,7 @@
 """The demonstration: a real Asterisk, a worker, a receiver, one call, watched live. `make demo` runs it.
 
+Where no real Asterisk can be had, it calls on the virtual PBX, and says so.
+
 Brings up a lab of its own, and takes down whatever it brought up, however it ends. Exits 0 only when the call
 was completed.
 """
@@ -38,17 +40,14 @@ from docker import instance, life  # noqa: E402 - only now is the repository on 
 from orchestrator.cli.call import play_lengths  # noqa: E402
 from orchestrator.cli.calling import Display, place  # noqa: E402
 from orchestrator.cli.fail import explain  # noqa: E402
-from orchestrator.cli.install import FORMATS, install_sounds  # noqa: E402
 from orchestrator.cli.plain import PlainLines  # noqa: E402
 from orchestrator.cli.screen import Screen  # noqa: E402
 from orchestrator.config import load_config  # noqa: E402
-from orchestrator.setup import load_prompts  # noqa: E402
+from tools.demo_phones import CALLEE, Phone, phone_of  # noqa: E402
 from tools.demo_receiver import Event, receiving  # noqa: E402
 
-CALLEE = "+12025550100"
 CALLER = "+12025550199"
 READY_SECONDS = 20.0
-RECORDING_SECONDS = 5.0
 
 
 class DemoError(Exception):
@@ -131,20 +130,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def write_config(files: Files, found: instance.Lab, listen: str, receiver: str, secret: str) -> None:
-    """A configuration as an operator would write it, with this lab's address."""
+def write_config(files: Files, phone: Phone, listen: str, receiver: str, secret: str) -> None:
+    """A configuration as an operator would write it."""
     text = f"""\
 [worker]
 name = "demo"
 [ledger]
 url = "sqlite:///ledger.db"
 [[pbx]]
-name = "ast1"
-url = {json.dumps(found.ari_url)}
-username = {json.dumps(found.ari_username)}
-password_file = {json.dumps(found.ari_password_file)}
-dial = {json.dumps(found.dial)}
-caller_ids = ["{CALLER}"]
+{phone.node()}caller_ids = ["{CALLER}"]
 [http]
 listen = "{listen}"
 [notify]
@@ -196,25 +190,6 @@ async def ready(worker: asyncio.subprocess.Process, url: str, files: Files) -> N
     raise DemoError(f"the worker did not become ready:\n{files.log.read_text(errors='replace')[-1500:]}")
 
 
-def recordings(found: instance.Lab) -> list[Path]:
-    """What the callee has recorded, the newest last."""
-    folder = Path(found.recordings)
-    return sorted(folder.glob(f"{CALLEE[1:]}-*.wav"), key=lambda wav: wav.stat().st_mtime_ns)
-
-
-async def heard(found: instance.Lab, before: list[Path]) -> Path | None:
-    """The recording of this call, once Asterisk has written it whole."""
-    until = time.monotonic() + RECORDING_SECONDS
-    while time.monotonic() < until:
-        new = [wav for wav in recordings(found) if wav not in before]
-        if new:
-            data = new[-1].read_bytes()
-            if len(data) > 44 and int.from_bytes(data[40:44], "little") == len(data) - 44:
-                return new[-1]
-        await asyncio.sleep(0.05)
-    return None
-
-
 def near(path: Path) -> Path:
     """The path as short as it can be written from here."""
     path = path.resolve()
@@ -222,13 +197,12 @@ def near(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-async def call(files: Files, found: instance.Lab, language: str, on_terminal: bool) -> int:
+async def call(files: Files, phone: Phone, language: str, on_terminal: bool) -> int:
     """Start worker and receiver, call, and say where the recording lies. The exit code."""
     config = load_config(files.config)
     port = config.notify.url.rsplit(":", 1)[1].split("/")[0] if config.notify.url else "0"
     listen = config.http.listen if config.http else ""
     told = Told(aloud=not on_terminal)
-    before = recordings(found)
     job: dict[str, Any] = {
         "to": CALLEE,
         "code": f"{secrets.randbelow(1_000_000):06}",
@@ -243,7 +217,7 @@ async def call(files: Files, found: instance.Lab, language: str, on_terminal: bo
             say(f"calling {CALLEE}, the lab's callee, with a random code\n")
             with contextlib.closing(screen):
                 code = await place(config, json.dumps(job).encode(), display)
-    wav = await heard(found, before)
+            wav = await phone.heard()
     print()
     if wav is not None:
         print(f"What the callee heard, {(wav.stat().st_size - 44) / 16000:.1f} s; hear it with:")
@@ -253,20 +227,21 @@ async def call(files: Files, found: instance.Lab, language: str, on_terminal: bo
     return code
 
 
-def run(name: str, folder: Path, language: str) -> int:
+def run(name: str, folder: Path, language: str, virtual: bool) -> int:
     """The whole demonstration. The exit code."""
     began = time.monotonic()
     files = Files(folder)
     folder.mkdir(exist_ok=True)
     for old in folder.glob("ledger.db*"):
         old.unlink()
-    with lab_up(name) as found:
+    lab = None if virtual else lab_up(name)
+    with phone_of(lab, folder, free_port(), say) as phone:
         listen, receiver = f"127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}/events"
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-        write_config(files, found, listen, receiver, secret)
+        write_config(files, phone, listen, receiver, secret)
         say("installing the sounds")
-        install_sounds(load_prompts(load_config(files.config)), Path(found.sounds) / "orchestrator", FORMATS)
-        code = asyncio.run(call(files, found, language, sys.stdout.isatty()))
+        phone.prepare(load_config(files.config))
+        code = asyncio.run(call(files, phone, language, sys.stdout.isatty()))
     say(f"all of it took {time.monotonic() - began:.1f} s; nothing is left running")
     return code
 
@@ -281,13 +256,14 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="demo.py", description="One call, end to end, on a real Asterisk.")
     parser.add_argument("--name", default="demo", help="the lab's name (default: demo)")
     parser.add_argument("--folder", type=Path, default=REPO / ".demo", help="where its files go (.demo)")
+    parser.add_argument("--virtual", action="store_true", help="on the virtual PBX, whatever there is")
     parser.add_argument("--language", default="en", help="en or zh (default: en)")
     arguments = parser.parse_args(argv)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
-        return run(arguments.name, arguments.folder, arguments.language)
+        return run(arguments.name, arguments.folder, arguments.language, arguments.virtual)
     except KeyboardInterrupt:
         print("\ndemo: interrupted; what was started has been stopped", file=sys.stderr)
         return 130
