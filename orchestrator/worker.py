@@ -114,6 +114,7 @@ class Worker:
                 secrets.SystemRandom().random,
                 meter=self.meters,
                 wall=time.time,
+                may_send=tenure.holds,
             )
             ledger.on_deliveries = self.notifier.offer
         for pbx in config.pbx:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from orchestrator.notify.connect import Connector, tls_context
-from orchestrator.notify.errors import AddressRefused, BadAnswer, ConnectionEnded, NameNotFound
+from orchestrator.notify.errors import AddressRefused, BadAnswer, ConnectionEnded, NameNotFound, NotOurs
 from orchestrator.notify.http11 import Connection
 from orchestrator.notify.names import Resolver, ThreadResolver
 from orchestrator.notify.request import Target, request, target
@@ -26,10 +26,21 @@ _STALE = 1.0
 
 
 class Client:
-    """Sends webhooks. An async context manager; `resolver` replaces DNS for the checked addresses."""
+    """Sends webhooks. An async context manager; `resolver` replaces DNS for the checked addresses.
 
-    def __init__(self, settings: NotifySettings, *, resolver: Resolver | None = None) -> None:
+    `may_send` is asked once a new connection stands: making one takes time, and what was right to send before
+    may not be any more.
+    """
+
+    def __init__(
+        self,
+        settings: NotifySettings,
+        *,
+        resolver: Resolver | None = None,
+        may_send: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._settings = settings
+        self._may_send = may_send
         self._own = f"trusted {settings.url}"
         self._resolver = resolver
         self._idle: dict[str, list[Connection]] = {}
@@ -106,7 +117,10 @@ class Client:
     async def post(
         self, url: str, body: bytes, headers: Mapping[str, str], *, fresh: bool = False
     ) -> Response:
-        """Send `body` once, with `fresh` over a new connection. Whatever goes wrong is an answer too."""
+        """Send `body` once, with `fresh` over a new connection. Whatever goes wrong is an answer too.
+
+        Raises `NotOurs`, with nothing sent, when `may_send` says no.
+        """
         started = self._loop.time()
         try:
             to = target(url)
@@ -152,6 +166,9 @@ class Client:
             connector = self._trusted if trusted else self._checked
             connection = await connector.connect(to, min(settings.connect_timeout, left))
             left = settings.timeout - (self._loop.time() - started)
+            if not self._may_send():
+                connection.abort()
+                raise NotOurs
         answer = await connection.exchange(message, left)
         if connection.usable:
             self._keep(origin, connection)

@@ -7,7 +7,8 @@ NotifyError
 ├── AddressRefused   the address that a name led to is not allowed (an OSError: raised while connecting)
 ├── NameNotFound     a receiver's name led to no address
 ├── ConnectionEnded  a receiver closed the connection instead of answering
-└── BadAnswer        what a receiver answered is not HTTP, or too much of it
+├── BadAnswer        what a receiver answered is not HTTP, or too much of it
+└── NotOurs          nothing was sent, as it is not certain that it is still ours to send
 """
 
 import errno
@@ -52,3 +53,10 @@ class ConnectionEnded(NotifyError):
 
 class BadAnswer(NotifyError):
     """What a receiver answered cannot be read as HTTP/1.1, or its headers have no end."""
+
+
+class NotOurs(NotifyError):
+    """Another process may have the outbox by now."""
+
+    def __init__(self) -> None:
+        super().__init__("it is not certain that this is still ours to send")

@@ -10,6 +10,8 @@ ledger what has become due there: retries, what found no room, what a former pro
   that waits for it to its own next retry, as if tried, except an event's last try, which is always made.
 - When it answers again, everything that waits for it is due at once.
 - Cancellation in the middle of a delivery leaves it pending: it is sent again, under the same webhook-id.
+- A process that was stopped and wakes up may hold events that another has delivered since, and later ones
+  too. Nothing is sent while it is not certain that the outbox is still ours (`may_send`).
 """
 
 import asyncio
@@ -23,6 +25,7 @@ from msgspec.structs import replace
 
 from orchestrator.notify.client import Client
 from orchestrator.notify.delivery import Delivery, Meter, NoMeter, Outbox, Tally
+from orchestrator.notify.errors import NotOurs
 from orchestrator.notify.lanes import Lanes
 from orchestrator.notify.names import Resolver
 from orchestrator.notify.origins import Watch
@@ -47,6 +50,8 @@ REST = 30.0
 """A retry further off than this (seconds) is left to the ledger."""
 SLOW = 2.0
 """An answer that takes longer (seconds) marks its receiver as troubled."""
+UNCERTAIN = 1.0
+"""Seconds until it is asked again whether the outbox is ours."""
 PAGE = 500
 
 _log = structlog.get_logger()
@@ -57,7 +62,8 @@ class Notifier:
 
     `resolver` replaces DNS for addresses that come with jobs; tests use it. `wall` is the time of day that
     signatures bear: receivers compare it with their own, so it must follow a clock that is set, which `clock`
-    need not. Raises SecretError when no usable secret is set.
+    need not. `may_send` says whether it is certain that the outbox is still ours. Raises SecretError when no
+    usable secret is set.
     """
 
     def __init__(
@@ -70,6 +76,7 @@ class Notifier:
         meter: Meter | None = None,
         resolver: Resolver | None = None,
         wall: Clock | None = None,
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
         self._outbox = outbox
         self._settings = settings
@@ -78,7 +85,9 @@ class Notifier:
         self._random = random
         self._meter = meter or NoMeter()
         self._signer = Signer(settings.secrets)
-        self._client = Client(settings, resolver=resolver)
+        self._may_send = may_send
+        self._uncertain = False
+        self._client = Client(settings, resolver=resolver, may_send=may_send)
         self._lanes = Lanes(
             self._client.origin,
             max_queued=settings.max_queued,
@@ -179,6 +188,8 @@ class Notifier:
         gap = max(0.0, self._settings.sweep_gap - since_sweep)
         delay = gap if self._sweep_due(now) else max(gap, self._settings.poll_interval - since_sweep)
         delay = min(delay, max(gap, self._ledger_due - now))
+        if self._uncertain:
+            delay = min(delay, UNCERTAIN)
         rest = self._lanes.next_wake()
         return delay if rest is None else min(delay, max(0.0, rest - now))
 
@@ -233,7 +244,8 @@ class Notifier:
             return
         if self._lanes.behind and not self._sweep_wanted:
             self.wake()
-        while (delivery := self._lanes.take()) is not None:
+        self._uncertain = not self._may_send()
+        while not self._uncertain and (delivery := self._lanes.take()) is not None:
             self._send(delivery)
         if self._lanes.quiet:
             self._quiet.set()
@@ -268,8 +280,14 @@ class Notifier:
     async def _post(
         self, delivery: Delivery, headers: Mapping[str, str], began: float, *, fresh: bool
     ) -> None:
-        response = await self._client.post(delivery.url, delivery.body, headers, fresh=fresh)
-        self._landed(delivery, response, began)
+        try:
+            response = await self._client.post(delivery.url, delivery.body, headers, fresh=fresh)
+        except NotOurs:  # the outbox has it still, for us or for another
+            self._lanes.land(delivery, answered=True)
+            self._lanes.leave(delivery.lane)
+            self.wake()
+        else:
+            self._landed(delivery, response, began)
 
     def _landed(self, delivery: Delivery, response: Response, began: float) -> None:
         if self._group is None:  # ending: it stays pending

@@ -11,10 +11,23 @@ from msgspec.structs import replace
 from standardwebhooks import Webhook
 from structlog.testing import capture_logs
 
+from orchestrator.notify import notifier as notifiers
 from orchestrator.notify.delivery import Delivery
+from orchestrator.notify.names import AddrInfo
 from orchestrator.notify.notifier import Notifier
 from orchestrator.notify.origins import Watch
-from tests.notify.world import SECRET, Got, World, accept, hang, status
+from tests.notify.world import SECRET, Got, Names, World, accept, hang, status
+
+
+class SlowNames(Names):
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked_for, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def resolve(self, host: str, port: int) -> list[AddrInfo]:
+        self.asked_for.set()
+        await self.go_on.wait()
+        return await super().resolve(host, port)
 
 
 def sequences(got: list[Got]) -> list[int]:
@@ -140,6 +153,46 @@ async def test_events_offered_after_a_restart_wait_for_those_the_ledger_still_ho
             world.commit(notifier, events[2:])
             await world.arrived(4)
         assert sequences(receiver.got) == [1, 2, 3, 4]
+
+
+async def test_what_is_in_memory_is_not_sent_while_the_outbox_may_be_another_processs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # As after a stop and a take-over: the answer to the first event waits in the socket, the other has sent
+    # the rest of the job meanwhile.
+    monkeypatch.setattr(notifiers, "UNCERTAIN", 0.01)
+    world = World()
+    held = asyncio.Event()
+    async with world.receiver().listening() as receiver, world.notifier() as notifier:
+        receiver.answer = hang(held)
+        world.commit(notifier, world.job(receiver.url(), events=3))
+        await world.bell.until(lambda: receiver.now == 1)
+        world.ours = False
+        held.set()
+        await world.arrived(1)
+        await world.sweep_after(notifier, 60)
+        assert sequences(receiver.got) == [1]
+        world.ours = True
+        await world.arrived(3)
+        assert sequences(receiver.got) == [1, 2, 3]
+
+
+async def test_an_event_whose_connection_came_about_too_late_is_left_in_the_outbox(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(notifiers, "UNCERTAIN", 0.01)
+    world = World(resolver=(names := SlowNames()))
+    async with world.receiver().listening() as receiver, world.notifier() as notifier:
+        world.commit(notifier, world.job(receiver.url(host="slow.example"), events=2))
+        await names.asked_for.wait()
+        world.ours = False
+        names.go_on.set()
+        await world.sweep_after(notifier, 1)
+        assert receiver.got == []
+        assert world.tallies.counts == {}
+        world.ours = True
+        await world.arrived(2)
+        assert sequences(receiver.got) == [1, 2]
 
 
 async def test_a_lane_that_waits_long_leaves_memory_and_still_keeps_its_order() -> None:

@@ -186,6 +186,7 @@ class World:
         self.clock = Clock()
         self.outbox = RingingOutbox(self.bell)
         self.tallies = Tallies()
+        self.ours = True
         self._resolver = resolver or Names()
         settings = {"worker": "w1", "secrets": (SECRET,), "allow": LOOPBACK, "sweep_gap": 0.0} | changes
         self.settings = NotifySettings(**settings)  # type: ignore[arg-type]
@@ -222,7 +223,13 @@ class World:
     async def notifier(self) -> AsyncIterator[Notifier]:
         """A running notifier; leaving cancels it, as a crash would."""
         notifier = Notifier(
-            self.outbox, self.settings, self.clock, lambda: 0.0, meter=self.tallies, resolver=self._resolver
+            self.outbox,
+            self.settings,
+            self.clock,
+            lambda: 0.0,
+            meter=self.tallies,
+            resolver=self._resolver,
+            may_send=lambda: self.ours,
         )
         task = asyncio.create_task(notifier.run())
         self._task = task
