@@ -173,4 +173,6 @@ def _file_string(sounds: Sequence[str], settings: EslSettings, sounds_dir: str) 
 
 
 def _channel(channel: str) -> str:
+    if ":_:" in channel:  # in an originate it parts one dial string from the next, within braces too
+        raise Unfit("the channel id has `:_:` in it")
     return check_id(channel, "channel id")

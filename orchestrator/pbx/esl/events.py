@@ -50,6 +50,7 @@ _FIELDS: Final = {
     "owner": f"variable_{OWNER}",
     "sip_status": "variable_sip_term_status",
     "protocol_cause": "variable_proto_specific_hangup_cause",
+    "sip_cause": "variable_sip_term_cause",
     "body": "_body",
 }
 
@@ -75,6 +76,8 @@ class Event(msgspec.Struct, frozen=True, gc=False, rename=_FIELDS):
     owner: str = ""
     sip_status: str = ""
     protocol_cause: str = ""
+    sip_cause: str = ""
+    """The number of the cause in Q.850, where the far end gave one (RFC 3326)."""
     body: str = ""
     """The output of a background job."""
 

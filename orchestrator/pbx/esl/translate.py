@@ -65,12 +65,20 @@ def found(event: Event) -> tuple[CallEvent, ...]:
 
 
 def ending(event: Event) -> tuple[CallEvent, ...]:
-    """The end of a channel. A channel that never came to be has no cause, and tells nothing: the originate's
-    own answer does."""
-    if not event.hangup_cause or event.hangup_cause == "NONE":
+    """The end of a channel. A channel that never came to be tells nothing: the originate's own answer does.
+    No cause alone does not mean that, because a far end may end a call with the cause 0."""
+    if event.state == "CS_NONE" and event.hangup_cause in ("", "NONE"):
         return ()
-    cause = q850(event.hangup_cause)
+    cause = _cause(event)
     return HangupRequested(_by_the_switch(event), cause), Ended(cause, _sip_status(event))
+
+
+def _cause(event: Event) -> int:
+    """In Q.850. For numbers of Q.850 that FreeSWITCH does not know it has one name, `UNKNOWN`."""
+    text = event.sip_cause
+    if event.hangup_cause == "UNKNOWN" and text.isascii() and text.isdecimal() and len(text) <= 3:
+        return int(text) if int(text) <= 127 else 0
+    return q850(event.hangup_cause)
 
 
 def _begun(event: Event) -> tuple[CallEvent, ...]:

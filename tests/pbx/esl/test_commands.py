@@ -108,6 +108,11 @@ def test_an_id_that_could_be_something_else_is_refused(id_: str) -> None:
         text_of(PlaySounds(C1, id_, ("en/a",)))
 
 
+def test_an_id_that_would_make_two_originates_of_one_is_refused() -> None:
+    with pytest.raises(Unfit):
+        text_of(Dial("a:_:b", "12025550100", None, 30))
+
+
 @pytest.mark.parametrize(
     "sound", ["", "../x", "a/../b", "a!b", "a,b", "/a", "a\nb", "a b", "${x}", "a{b}", "é"]
 )

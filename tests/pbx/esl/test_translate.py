@@ -82,7 +82,33 @@ def test_whichever_event_comes_first_tells_the_end(name: str) -> None:
 
 @pytest.mark.parametrize("cause", ["", "NONE"])
 def test_a_channel_that_never_came_to_be_tells_no_end(cause: str) -> None:
-    assert translate(Event("CHANNEL_DESTROY", "c1", "N/A", hangup_cause=cause)) == ()
+    assert translate(Event("CHANNEL_DESTROY", "c1", "N/A", state="CS_NONE", hangup_cause=cause)) == ()
+
+
+@pytest.mark.parametrize("name", ["CHANNEL_HANGUP", "CHANNEL_DESTROY"])
+def test_a_far_end_that_hangs_up_with_the_cause_0_ends_the_call(name: str) -> None:
+    # A BYE with `Reason: Q.850;cause=0`: FreeSWITCH's event then has no Hangup-Cause at all.
+    event = Event(name, "c1", SIP, state="CS_EXECUTE", sip_status="200", sip_cause="0")
+    assert translate(event) == (HangupRequested(False, 0), Ended(0))
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "told"),
+    [
+        ("UNKNOWN", "47", 47),
+        ("UNKNOWN", "127", 127),
+        ("UNKNOWN", "602", 0),
+        ("UNKNOWN", "99999", 0),
+        ("UNKNOWN", "-1", 0),
+        ("UNKNOWN", "", 0),
+        ("USER_BUSY", "47", 17),
+    ],
+)
+def test_a_cause_for_which_freeswitch_has_no_name_is_told_by_its_number(
+    name: str, number: str, told: int
+) -> None:
+    event = Event("CHANNEL_HANGUP", "c1", SIP, hangup_cause=name, sip_status="503", sip_cause=number)
+    assert translate(event)[1] == Ended(told, 503)
 
 
 @pytest.mark.parametrize(
