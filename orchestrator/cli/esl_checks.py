@@ -24,7 +24,8 @@ _AT_ONCE: Final = re.compile(r"(\d+) session\(s\) max")
 _LEVEL: Final = re.compile(r"\[(\d+)\]")
 _GATEWAY: Final = re.compile(r"sofia/gateway/([A-Za-z0-9_.-]+)/.*")
 _PROFILE: Final = re.compile(r"sofia/([A-Za-z0-9_.-]+)/.*")
-_DEBUG: Final = 7
+_INFO: Final = 6
+"""From here on the log has each application with its arguments: switch_core_session.c, "EXECUTE"."""
 _TRUNK_MEND: Final = "configure it in sofia.conf.xml, or pbx.dial"
 _DEFAULT_PASSWORD: Final = "ClueCon"  # noqa: S105 - everybody's, which is the point
 
@@ -64,8 +65,9 @@ async def _ask(
     async for row in _check_limits(connection, pbx):
         yield row
     level = _LEVEL.search(await connection.ask(Command("api fsctl loglevel")))
-    if level is not None and int(level[1]) >= _DEBUG:
-        said = "its log is at debug: it holds what is played, and so the codes"
+    if level is not None and int(level[1]) >= _INFO:
+        name = "info" if int(level[1]) == _INFO else "debug"
+        said = f"its log is at {name}: it holds what is played, and so the codes"
         yield Row("warn", what, said, "loglevel notice in switch.conf.xml")
     if library is not None:
         check = await sounds.check(connection, settings, visit.sounds_dir, tuple(library.sounds))

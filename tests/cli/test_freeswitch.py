@@ -72,6 +72,7 @@ async def test_a_node_without_fault_says_what_it_is(small: Library) -> None:
         (obliging, {"max_cps": 30.0}, "warn", "throttles at 30 calls a second", "sessions-per-second"),
         (obliging, {"max_calls": 2000}, "warn", "takes 1000 calls", "max-sessions"),
         (answering(fsctl="+OK log level: DEBUG [7]\n"), {}, "warn", "log is at debug", "loglevel notice"),
+        (answering(fsctl="+OK log level: INFO [6]\n"), {}, "warn", "log is at info", "loglevel notice"),
         (answering(event="-ERR permission denied"), {}, "fail", "gives no events", ""),
         (obliging, {"caller_ids": ()}, "warn", "no caller_ids", "list those"),
         (obliging, {"dial": "sofia/{number} x"}, "fail", "dial will not do", ""),
