@@ -16,6 +16,7 @@ import sqlite3
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -134,11 +135,10 @@ def _rang_twice(
         before = attempt
     if len(rings) > len(rightful):
         return True
-    for attempt, following in zip(rightful, [*rightful[1:], None], strict=True):
-        until = float("inf") if following is None else following.planned_at - EARLY
-        if sum(attempt.planned_at - EARLY <= ring < until for ring in rings) > 1:
-            return True
-    return False
+    starts = [attempt.planned_at - EARLY for attempt in rightful]
+    return any(
+        sum(start <= ring < until for ring in rings) > 1 for start, until in pairwise((*starts, float("inf")))
+    )
 
 
 def _may_follow(retry: Mapping[str, Any] | None, before: Attempt, attempt: Attempt) -> bool:

@@ -160,6 +160,16 @@ def test_what_is_wrong_is_seen_by_its_law_and_by_no_other(what: str) -> None:
     assert broken(found) == laws
 
 
+def test_a_job_that_expired_before_it_was_dialled_is_no_offence() -> None:
+    found = dataclasses.replace(
+        GOOD,
+        stored={"job-1": Stored("ended", "expired", ())},
+        rings={},
+        arrivals=(event(1, "job.ended", outcome="expired"),),
+    )
+    assert broken(found) == set()
+
+
 def test_a_delivery_that_comes_twice_under_one_id_is_no_offence() -> None:
     assert broken(arrivals(DIAL, DIAL, HANGUP, HANGUP, VERDICT, VERDICT, CDR, CDR)) == set()
 

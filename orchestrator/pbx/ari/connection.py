@@ -18,7 +18,7 @@ from orchestrator.pbx.ari.pooled import NotSent, exchange
 from orchestrator.pbx.ari.rest import Outcome, Outgoing, RequestTable
 from orchestrator.pbx.ari.settings import AriSettings
 from orchestrator.pbx.ari.translate import Told, translate
-from orchestrator.pbx.cancelled import raise_if_cancelled
+from orchestrator.pbx.cancelled import for_ever, raise_if_cancelled
 from orchestrator.pbx.errors import PbxError, PbxUnreachable, weightiest
 
 log = structlog.get_logger(__name__)
@@ -84,6 +84,7 @@ class Connection:
                 tasks.create_task(self._sweep(), name="ari deadlines")
                 tasks.create_task(self._keep_alive(), name="ari pings")
                 established(transport)
+                await for_ever()
         except* PbxError as group:
             failure = weightiest(group)
         if failure is not None:

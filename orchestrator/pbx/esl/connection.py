@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from orchestrator.pbx.cancelled import raise_if_cancelled
+from orchestrator.pbx.cancelled import for_ever, raise_if_cancelled
 from orchestrator.pbx.errors import PbxConfigError, PbxError, PbxUnreachable, weightiest
 from orchestrator.pbx.esl import commands
 from orchestrator.pbx.esl.commands import Command
@@ -110,6 +110,7 @@ class Connection:
                 tasks.create_task(self._keep_alive(), name="esl pings")
                 await self._prepare()
                 established()
+                await for_ever()
         except* PbxError as group:
             failure = weightiest(group)
         finally:
