@@ -67,12 +67,15 @@ def test_a_configuration_without_a_virtual_node_is_refused(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("number", "outcome", "code"), [("+12025550108", "completed", 0), ("+12025550101", "busy", 1)]
 )
+@pytest.mark.parametrize("url", ["http://127.0.0.1:0/ari", "esl://127.0.0.1:0"])
 def test_a_call_is_made_on_a_virtual_pbx_within_the_worker(
-    desk: Desk, number: str, outcome: str, code: int
+    desk: Desk, url: str, number: str, outcome: str, code: int
 ) -> None:
     head, _, tail = desk.config.read_text().partition("[[pbx]]")
     rest = tail[tail.index("[prompts]") :]
-    node = NODE.format(url="http://127.0.0.1:0/ari") + "[pbx.virtual]\nspeed = 50.0\n"
+    node = NODE.format(url=url) + "[pbx.virtual]\nspeed = 50.0\n"
+    if url.startswith("esl"):
+        node = node.replace("PJSIP/{number}@lab", "sofia/gateway/lab/{number}")
     desk.config.write_text(head + node + rest)
     done = desk.run("call", number, "--code", CODE)
     assert done.exit_code == code, done.stdout + done.stderr

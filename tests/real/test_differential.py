@@ -280,6 +280,24 @@ async def a_recording_of_a_channel(client: Client) -> None:
 
 
 @scene
+async def recordings_that_wait_for_their_turn(client: Client) -> None:
+    await client.up("0110", "x")
+    await client.ask("POST", "channels/x/play/p", media("a"))
+    await client.ask("POST", "channels/x/record", {"name": f"{client.app}-1", "format": "wav"})
+    await client.ask("POST", f"recordings/live/{client.app}-1/stop")
+    await client.event("RecordingStarted")
+    await client.ask("POST", f"recordings/live/{client.app}-1/stop")
+    await client.event("RecordingFinished")
+    await client.ask("POST", "channels/x/play/p", media("a"))
+    await client.event("PlaybackStarted", 2)
+    await client.ask("POST", "channels/x/record", {"name": f"{client.app}-2", "format": "wav"})
+    await client.ask("DELETE", "channels/x")
+    await client.event("ChannelDestroyed")
+    for n in (1, 2):
+        await client.ask("DELETE", f"recordings/stored/{client.app}-{n}")
+
+
+@scene
 async def a_channel_that_is_made_first_and_dialled_later(client: Client) -> None:
     body = {"endpoint": "PJSIP/12025550108@lab", "app": client.app, "channelId": "c"}
     await client.ask("POST", "channels/create", body)

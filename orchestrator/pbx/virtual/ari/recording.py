@@ -84,8 +84,8 @@ class Recording:
 
     def finish(self, keep: bool = True) -> None:
         """It is over; kept unless it is to be discarded."""
-        if self.state == "done":
-            return
+        if self.state != "recording":
+            return  # one that waits for its turn cannot be stopped; it begins all the same [measured]
         if self._timer is not None:
             self._timer.cancel()
         now = self._face.switch.timeline.now()
@@ -101,7 +101,9 @@ class Recording:
         self._source.recorded(self)
 
     def abort(self) -> None:
-        """The channel hangs up: what was recorded stays [measured]."""
+        """The channel hangs up: what was recorded stays; what had not begun begins and ends [measured]."""
+        if self.state == "queued":
+            self.start()
         self.finish()
 
     def pressed(self, key: str) -> None:
