@@ -43,9 +43,11 @@ class Tenure:
     """One worker's time as the owner. Made by `take_tenure`."""
 
     def __init__(
-        self, path: Path, db: sqlite3.Connection, token: int, lock: WorkerLock | None, before: Lease | None
+        self, path: Path, db: sqlite3.Connection, taken: Lease, lock: WorkerLock | None, before: Lease | None
     ) -> None:
-        self.token = token
+        self.token = taken.token
+        self.apps = taken.apps
+        """By PBX node, the application to work in: the former owner's, while calls live on in it."""
         self.before = before
         """The lease that this one followed."""
         self._path = path
@@ -128,13 +130,13 @@ async def _wait_for_it(
         lock = WorkerLock.take(path)
         stale = found is not None and now - since >= patience
         if stale or (lock is not None and (found is None or found.locked)):
-            token = _take(db, found, worker, apps, clock(), lock is not None)
-            if token is not None:
+            taken = _take(db, found, worker, apps, clock(), lock is not None)
+            if taken is not None:
                 if found is not None and standing_by is not None and looks:
                     _log.warning("worker_took_over", worker=worker, of=found.worker, dead=lock is not None)
                 if stale and not (lock is not None and found is not None and found.locked):
                     await asyncio.sleep(HOLD)
-                return Tenure(path, db, token, lock, found)
+                return Tenure(path, db, taken, lock, found)
         if lock is not None:
             lock.release()
         if stale and found is not None:
@@ -182,7 +184,7 @@ def _take(
     apps: Mapping[str, str],
     now: float,
     locked: bool,
-) -> int | None:
+) -> Lease | None:
     try:
         return lease.take(db, found, worker, apps, locked=locked, seen_at=now)
     except sqlite3.Error as error:

@@ -372,8 +372,8 @@ async def run_worker(
     try:
         begun()
         async with opened(config, tenure.token) as ledger:
-            if only is None:
-                apps = await _settle(ledger, tenure, apps, clock)
+            await _settle(ledger, tenure, clock)
+            apps = tenure.apps if only is None else apps
             worker = Worker(config, ledger, library, seal, clock, tenure, apps, only)
             if only is None:
                 await worker.adopt()
@@ -389,19 +389,11 @@ async def run_worker(
         tenure.release()
 
 
-async def _settle(
-    ledger: SqliteLedger, tenure: Tenure, apps: Mapping[str, str], clock: Clock
-) -> dict[str, str]:
-    """Settle what has changed since the last owner: the clock, and the names of the applications in which its
-    calls live on. The names to use."""
+async def _settle(ledger: SqliteLedger, tenure: Tenure, clock: Clock) -> None:
+    """Settle what a clock that was set back since the last owner would hold up."""
     before = tenure.before
     if before is None:
-        return dict(apps)
+        return
     moved = await ledger.set_back(before.seen_at, clock())
     if moved:
         _log.warning("clock_set_back", seconds=round(before.seen_at - clock(), 1), moved=moved)
-    if not await ledger.open_calls():
-        return dict(apps)
-    names = {name: before.apps.get(name, app) for name, app in apps.items()}
-    await ledger.rename(names)
-    return names

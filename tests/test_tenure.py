@@ -20,7 +20,7 @@ from orchestrator.ledger.errors import LeaseLost
 from orchestrator.ledger.holder import write_lock_holder
 from orchestrator.ledger.sqlite import SqliteLedger, WorkerLock, connect
 from orchestrator.tenure import Tenure, take_tenure
-from tests.fakes import new_job
+from tests.fakes import EPOCH, new_job
 
 APPS = {"ast1": "orchestrator"}
 OWNER = """
@@ -64,11 +64,12 @@ async def take(
     patience: float = 60.0,
     stop: asyncio.Event | None = None,
     standing_by: Callable[[str], None] | None = None,
+    apps: dict[str, str] | None = None,
 ) -> Tenure | None:
     return await take_tenure(
         path,
         worker,
-        APPS,
+        apps or APPS,
         steady_clock(),
         patience=patience,
         stop=stop or asyncio.Event(),
@@ -76,8 +77,10 @@ async def take(
     )
 
 
-async def taken(path: Path, worker: str = "new", *, patience: float = 60.0) -> Tenure:
-    tenure = await take(path, worker, patience=patience, standing_by=lambda owner: None)
+async def taken(
+    path: Path, worker: str = "new", *, patience: float = 60.0, apps: dict[str, str] | None = None
+) -> Tenure:
+    tenure = await take(path, worker, patience=patience, standing_by=lambda owner: None, apps=apps)
     assert tenure is not None
     return tenure
 
@@ -189,7 +192,7 @@ async def test_every_write_of_one_that_lost_the_ledger_is_refused_and_it_is_told
     ledger = await SqliteLedger.open(path, 0.0, first.token)
     await ledger.submit([new_job("mine")])
     with connect(path) as db:
-        assert lease.take(db, lease.read(db), "b", {}, locked=False, seen_at=0.0) == first.token + 1
+        assert lease.take(db, lease.read(db), "b", {}, locked=False, seen_at=0.0) is not None
     db.close()
     with pytest.raises(LeaseLost, match="another worker has taken"):
         await ledger.submit([new_job("late")])
@@ -200,6 +203,30 @@ async def test_every_write_of_one_that_lost_the_ledger_is_refused_and_it_is_told
     await ledger.close()
     assert [row[0] for row in rows(path, "SELECT id FROM jobs")] == ["mine"]
     first.release()
+
+
+async def test_where_calls_live_on_is_known_although_an_owner_died_before_it_took_them_up(
+    tmp_path: Path,
+) -> None:
+    path, other = tmp_path / "l.db", {"ast1": "other", "ast2": "other"}
+    first = await taken(path, "a")
+    ledger = await SqliteLedger.open(path, 0.0, first.token)
+    await ledger.submit([new_job()])
+    assert (await ledger.claim("ast1", (), EPOCH, 1)).claims
+    await ledger.close()
+    first.release()
+    for worker in ("b", "c"):
+        following = await taken(path, worker, apps=other)
+        assert following.apps == {"ast1": "orchestrator", "ast2": "other"}
+        following.release()
+    assert lease_of(path).apps == following.apps
+
+
+async def test_a_ledger_without_calls_is_worked_on_in_the_new_owners_own_applications(tmp_path: Path) -> None:
+    (await taken(tmp_path / "l.db", "a")).release()
+    second = await taken(tmp_path / "l.db", "b", apps={"ast1": "other"})
+    assert second.apps == {"ast1": "other"}
+    second.release()
 
 
 async def test_the_right_to_act_ends_when_another_has_the_lease(

@@ -53,6 +53,8 @@ class House:
         self.living: dict[str, ev.Alive] = {}
         self.missing: tuple[str, ...] = ()
         self.notify = Notify()
+        self.app: str | None = None
+        """The application in which the last worker works."""
         self.drain_timeout = 5.0
         monkeypatch.setattr(setup, "make_pbx", self._make)
         monkeypatch.setattr(fakes, "now", self.clock)
@@ -69,6 +71,7 @@ class House:
             sink(signal)
             self.bell.ring()
 
+        self.app = app
         made = self.pbx[pbx.name] = QuickPbx(pbx.name, heard, self.far)
         made.living = self.living
         made.missing = self.missing
@@ -330,3 +333,42 @@ async def test_one_job_alone_is_dialled_and_the_others_stay(house: House) -> Non
     stop.set()
     await task
     assert house.outcomes() == {"b": "completed"}
+
+
+async def test_calls_left_by_a_worker_are_found_although_one_job_alone_was_dialled_since(
+    house: House,
+) -> None:
+    house.far, house.drain_timeout = [RINGS], 0.0
+    async with house.working() as worker:
+        own = house.app
+        await house.submit("a")
+        await house.until(lambda: len(worker.live) == 1)
+        channel = house.pbx["ast1"].dials()[0].channel
+    await house.submit("b")
+    house.far, house.drain_timeout = [QUICK], 5.0
+    stop = asyncio.Event()
+    task = asyncio.create_task(run_worker(house.config(), stop, house.clock, only="b"))
+    await house.until(lambda: "b" in house.outcomes())
+    stop.set()
+    await task
+    assert house.app != own
+    async with house.working():
+        assert house.app == own
+        house.pbx["ast1"].sink(Signal("ast1", channel, ev.Ended(16), house.clock()))
+        await house.until(lambda: "a" in house.outcomes())
+
+
+async def test_one_job_alone_is_dialled_although_the_clock_was_set_back_since_the_last_worker(
+    house: House,
+) -> None:
+    now, house.clock = house.clock, lambda: now() + 3600
+    await house.submit("a")
+    stop = asyncio.Event()
+    await run_worker(house.config(), stop, house.clock, only="none", started=lambda worker: stop.set())
+    stop.clear()
+    house.clock = now
+    task = asyncio.create_task(run_worker(house.config(), stop, now, only="a"))
+    await house.until(lambda: bool(house.outcomes()))
+    stop.set()
+    await task
+    assert house.outcomes() == {"a": "completed"}

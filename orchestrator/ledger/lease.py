@@ -25,7 +25,7 @@ class Lease(msgspec.Struct, frozen=True):
     locked: bool
     """Whether the owner holds the lock file too. If so, a free lock file proves that it is dead."""
     apps: dict[str, str]
-    """By PBX node, the application under which the owner's channels live there."""
+    """By PBX node, the application in which the channels of the ledger's calls live there."""
     seen_at: float
     """The owner's time of day at its last beat (seconds since the epoch)."""
 
@@ -48,34 +48,35 @@ def take(
     *,
     locked: bool,
     seen_at: float,
-) -> int | None:
-    """Become the owner, in the place of exactly `instead_of`. The new token; None when it has moved since."""
+) -> Lease | None:
+    """Become the owner, in the place of exactly `instead_of`. The new lease; None when it has moved since.
+
+    While calls are open, the names of the former owners' applications stay: there their channels live, also
+    when the new owner dies before it takes them up.
+    """
     db.execute("BEGIN IMMEDIATE")
     try:
         now = read(db)
         same = (now and (now.token, now.beat)) == (instead_of and (instead_of.token, instead_of.beat))
-        token = (now.token if now else 0) + 1
+        calls = db.execute("SELECT 1 FROM calls WHERE ended_at IS NULL LIMIT 1").fetchone()
+        names = {**apps, **now.apps} if now and calls else dict(apps)
+        taken = Lease((now.token if now else 0) + 1, 0, worker, os.getpid(), locked, names, seen_at)
         if same:
             db.execute(
                 "INSERT OR REPLACE INTO lease (one, token, beat, worker, pid, locked, apps, seen_at)"
-                " VALUES (1, ?, 0, ?, ?, ?, ?, ?)",
-                (token, worker, os.getpid(), locked, msgspec.json.encode(apps), seen_at),
+                " VALUES (1, ?, ?, ?, ?, ?, ?, ?)",
+                (taken.token, taken.beat, worker, taken.pid, locked, msgspec.json.encode(names), seen_at),
             )
     except BaseException:
         db.execute("ROLLBACK")
         raise
     db.execute("COMMIT")
-    return token if same else None
+    return taken if same else None
 
 
 def beat(db: sqlite3.Connection, *, locked: bool, seen_at: float) -> None:
     """Show that the owner lives. Part of a guarded transaction."""
     db.execute("UPDATE lease SET beat = beat + 1, locked = ?, seen_at = ?", (locked, seen_at))
-
-
-def rename(db: sqlite3.Connection, apps: Mapping[str, str]) -> None:
-    """Note the applications that the owner uses. Part of a guarded transaction."""
-    db.execute("UPDATE lease SET apps = ?", (msgspec.json.encode(apps),))
 
 
 def token_of(db: sqlite3.Connection) -> int:

@@ -1,6 +1,6 @@
 """The ledger's protocol: what any store must promise. Whoever awaits has it durable when it returns."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from orchestrator.ledger.records import (
@@ -96,10 +96,6 @@ class Ledger(Outbox, Protocol):
 
     async def beat(self, *, locked: bool, seen_at: float) -> None:
         """Show that the owner lives; see `lease.Lease`."""
-        ...
-
-    async def rename(self, apps: Mapping[str, str]) -> None:
-        """Note under which applications the owner's channels live."""
         ...
 
     async def set_back(self, seen_at: float, now: float) -> int:

@@ -10,7 +10,7 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Generic, TextIO, TypeVar
 
@@ -331,9 +331,6 @@ class SqliteLedger:
 
     async def beat(self, *, locked: bool, seen_at: float) -> None:
         await self._call(lambda db: lease.beat(db, locked=locked, seen_at=seen_at))
-
-    async def rename(self, apps: Mapping[str, str]) -> None:
-        await self._call(lambda db: lease.rename(db, apps))
 
     async def set_back(self, seen_at: float, now: float) -> int:
         return await self._call(lambda db: stepped.set_back(db, seen_at, now))
