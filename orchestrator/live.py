@@ -77,7 +77,8 @@ class LiveCalls:
     """All live calls of this worker. `on_freed` is called with a node's name whenever it has room again.
 
     `may_act` says whether it is certain that the calls are still this worker's: a process that was stopped
-    and wakes up may find that another has taken them over, and must not ask a PBX for anything any more.
+    and wakes up may find that another has taken them over, and must not ask a PBX for anything any more. A
+    dial that is not made for that reason is given back.
     """
 
     def __init__(
@@ -264,8 +265,12 @@ class LiveCalls:
 
     def _send(self, pbx: str, request: Request) -> None:
         node = self.nodes.get(pbx)
-        if node is not None and self._may_act():
+        if node is None:
+            return
+        if self._may_act():
             node.send(request)
+        elif isinstance(request, Dial):  # the others are asked for again, or found by the next owner
+            self.sink(Signal(pbx, request.channel, ev.OriginateLost("not_sent"), self._clock()))
 
     def _record(self, live: Live, entry: Entry, facts: tuple[Fact, ...]) -> None:
         outgoing = []

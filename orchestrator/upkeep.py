@@ -1,4 +1,4 @@
-"""What the worker does now and then: look for what others wrote, send CDRs, count, forget."""
+"""What the worker does now and then: see to the clock and to what others wrote, send CDRs, count, forget."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,6 +9,7 @@ import structlog
 from orchestrator.clock import Clock
 from orchestrator.config import Config
 from orchestrator.health.fleet import Fleet
+from orchestrator.ledger.lease import Lease
 from orchestrator.ledger.port import Ledger
 from orchestrator.live import LiveCalls
 from orchestrator.meters import Meters
@@ -23,6 +24,15 @@ FORGET_EVERY: Final = 600.0
 FORGET_AT_ONCE: Final = 500
 
 _log = structlog.get_logger(__name__)
+
+
+async def settle_clock(ledger: Ledger, before: Lease | None, clock: Clock) -> None:
+    """Settle what a clock that was set back since the former owner's last beat would hold up."""
+    if before is None:
+        return
+    moved = await ledger.set_back(before.seen_at, clock())
+    if moved:
+        _log.warning("clock_set_back", seconds=round(before.seen_at - clock(), 1), moved=moved)
 
 
 async def watch(ledger: Ledger, wake: Callable[[], None]) -> None:

@@ -42,6 +42,7 @@ from orchestrator.upkeep import (
     keep_forgetting,
     keep_gauges,
     keep_health,
+    settle_clock,
     watch,
 )
 
@@ -49,6 +50,8 @@ GC_THRESHOLD: Final = 100_000
 """New objects between two collections of the youngest generation; nearly all die by counting before."""
 FLUSH_TIMEOUT: Final = 5.0
 """Seconds that notifications get to go out at the end; the rest waits in the ledger."""
+RETRY_NODE: Final = 5.0
+"""Seconds until a connected node that cannot be dialled with is looked at again."""
 
 _log = structlog.get_logger(__name__)
 
@@ -254,19 +257,30 @@ class Worker:
             node.changed.clear()
             if not node.link.up:
                 continue
-            try:
-                await node.pbx.reconcile(self.live.channels_on(node.name))
-                node.problem = await self._missing_sounds(node)
-            except PbxError as error:
-                node.problem = str(error)
-            node.dispatcher.ready = node.problem is None
+            problem = await self._problem_of(node)
+            if node.changed.is_set():  # the connection has gone meanwhile, or events: begin anew
+                continue
+            node.problem = problem
+            node.dispatcher.ready = problem is None
             if node.problem is None:
                 _log.info("pbx_ready", pbx=node.name)
                 node.dispatcher.bell.ring()
             elif not node.changed.is_set():
                 _log.error("pbx_not_ready", pbx=node.name, reason=node.problem)
-                await _changed_within(node.changed, 5.0)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(RETRY_NODE):
+                        await node.changed.wait()
                 node.changed.set()
+
+    async def _problem_of(self, node: Node) -> str | None:
+        """Settle what was missed. Why the node cannot be dialled with, or None."""
+        if not self._tenure.holds():  # what it would hang up as strays may be the next owner's calls
+            return "it is not certain that the ledger is still this worker's"
+        try:
+            await node.pbx.reconcile(self.live.channels_on(node.name))
+            return await self._missing_sounds(node)
+        except PbxError as error:
+            return str(error)
 
     async def _missing_sounds(self, node: Node) -> str | None:
         check = await node.pbx.check_sounds(tuple(self._library.sounds))
@@ -284,12 +298,6 @@ def _missing_of(pbx: Pbx) -> Callable[[Sequence[str]], Awaitable[Sequence[str]]]
         return (await pbx.check_sounds(sounds)).missing
 
     return missing
-
-
-async def _changed_within(event: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
 
 
 def _first(group: BaseExceptionGroup[Exception]) -> BaseException:
@@ -372,7 +380,7 @@ async def run_worker(
     try:
         begun()
         async with opened(config, tenure.token) as ledger:
-            await _settle(ledger, tenure, clock)
+            await settle_clock(ledger, tenure.before, clock)
             apps = tenure.apps if only is None else apps
             worker = Worker(config, ledger, library, seal, clock, tenure, apps, only)
             if only is None:
@@ -387,13 +395,3 @@ async def run_worker(
                 await worker.run(stop)
     finally:
         tenure.release()
-
-
-async def _settle(ledger: SqliteLedger, tenure: Tenure, clock: Clock) -> None:
-    """Settle what a clock that was set back since the last owner would hold up."""
-    before = tenure.before
-    if before is None:
-        return
-    moved = await ledger.set_back(before.seen_at, clock())
-    if moved:
-        _log.warning("clock_set_back", seconds=round(before.seen_at - clock(), 1), moved=moved)

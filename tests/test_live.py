@@ -132,6 +132,28 @@ async def test_an_originate_that_never_left_gives_its_attempt_back_and_leaves_no
 
 
 @virtual
+async def test_a_dial_is_given_back_while_it_is_not_certain_that_the_ledger_is_ours() -> None:
+    may_act = iter([False])
+    async with floor() as on:
+        on.live._may_act = lambda: next(may_act, True)
+        await on.submit(new_job())
+        await on.ended(within=30.0)
+        assert (on.outcome(), len(on.pbx.dials())) == ("completed", 1)
+        assert on.told()[-1]["data"]["attempts"] == 1
+
+
+@virtual
+async def test_an_answered_call_that_nobody_could_hang_up_is_not_dialled_again() -> None:
+    async with floor() as on:
+        await on.submit(new_job(retry=RETRY))
+        await until(lambda: any(isinstance(request, PlaySounds) for request in on.pbx.requests))
+        on.pbx.deaf = True  # the callee may listen to silence all the while
+        await on.ended()
+        assert len(on.pbx.dials()) == 1
+        assert on.outcome() == "failed"
+
+
+@virtual
 async def test_a_live_call_is_hung_up_when_its_job_is_cancelled() -> None:
     async with floor(far=(RINGS,)) as on:
         await on.submit(new_job(retry=RETRY))

@@ -22,7 +22,7 @@ from orchestrator.ledger.errors import LedgerUnusable
 from orchestrator.ledger.records import NewJob, Script
 from orchestrator.ledger.sqlite import SqliteLedger, WorkerLock, connect
 from orchestrator.pbx.errors import PbxConfigError
-from orchestrator.pbx.port import Signal, Sink
+from orchestrator.pbx.port import Signal, Sink, SoundCheck
 from orchestrator.prompts import load_library
 from orchestrator.worker import Worker, run_worker
 from tests import fakes
@@ -186,6 +186,49 @@ async def test_the_reason_why_nothing_can_be_dialled_names_each_node_once(house:
         house.pbx["ast1"].link(False, "pbx ast1: no ARI answers")
         await house.until(lambda: worker.why_not_ready() is not None)
         assert worker.why_not_ready() == "ast1: no ARI answers"
+
+
+async def test_a_connection_that_drops_while_it_is_being_settled_does_not_make_its_node_ready(
+    house: House,
+) -> None:
+    async with house.working() as worker:
+        await house.until(lambda: worker.why_not_ready() is None)
+        pbx, checks, checked = house.pbx["ast1"], list[str](), asyncio.Event()
+
+        async def drops(sounds: Any) -> SoundCheck:
+            if not checks:
+                checks.append("dropped")
+                pbx.link(False, "gone")
+                await house.until(lambda: worker.why_not_ready() is not None)
+                asyncio.get_running_loop().call_later(0.05, checked.set)
+            return SoundCheck((), len(sounds))
+
+        pbx.check_sounds = drops  # type: ignore[method-assign]
+        pbx.link(True)
+        await checked.wait()
+        await house.submit("a")
+        assert worker.why_not_ready() == "ast1: gone"
+        await asyncio.sleep(0.05)
+        assert pbx.dials() == []
+        pbx.link(True)
+        await house.until(lambda: bool(house.outcomes()))
+
+
+async def test_a_worker_that_may_have_lost_the_ledger_hangs_up_no_strays(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "RETRY_NODE", 0.005)
+    async with house.working() as worker:
+        await house.until(lambda: worker.why_not_ready() is None)
+        pbx, certain = house.pbx["ast1"], False
+        monkeypatch.setattr(worker._tenure, "holds", lambda: certain)
+        pbx.link(False)
+        pbx.link(True)
+        await house.until(lambda: "not certain" in (worker.why_not_ready() or ""))
+        assert len(pbx.reconciled) == 1
+        certain = True
+        await house.until(lambda: worker.why_not_ready() is None)
+        assert len(pbx.reconciled) == 2
 
 
 async def test_while_the_breaker_of_every_node_is_open_readiness_says_why_and_then_the_node_is_tried(

@@ -72,9 +72,11 @@ def end_hanging_up(call: Call, event: ev.Ended | None, now: float, certain: bool
         case "callee":
             if event is not None:
                 return ended_after_answer(call, event, now)
-            return end_heard(call, now, Outcome.HUNG_UP_EARLY, "the callee hung up", by="callee")
+            early = Outcome.HUNG_UP_EARLY
+            return end_heard(call, now, early, "the callee hung up", by="callee", certain=certain)
         case "pbx":
-            return end_heard(call, now, Outcome.FAILED, "the PBX ended the call", by="network", ended=event)
+            reason = "the PBX ended the call"
+            return end_heard(call, now, Outcome.FAILED, reason, by="network", ended=event, certain=certain)
         case "done":
             reason = "every play was heard"
         case "max_duration":
@@ -83,7 +85,7 @@ def end_hanging_up(call: Call, event: ev.Ended | None, now: float, certain: bool
             reason = "the PBX did not hand the answered call over"
         case _:
             reason = "the PBX could not play the prompt"
-    return end_heard(call, now, Outcome.FAILED, reason, by="orchestrator", ended=event)
+    return end_heard(call, now, Outcome.FAILED, reason, by="orchestrator", ended=event, certain=certain)
 
 
 def ended_hanging_up(call: Call, event: ev.Ended, now: float) -> Step:
@@ -98,6 +100,7 @@ def end_heard(
     *,
     by: HungUpBy | None,
     ended: ev.Ended | None = None,
+    certain: bool = True,
 ) -> Step:
     """End an answered call: `completed` when at least one whole play was heard, `unheard` otherwise."""
     heard = call.plays_completed > 0
@@ -105,7 +108,9 @@ def end_heard(
         reason = f"{reason} after {call.plays_completed} of {call.plays} plays"
     elif not heard:
         reason = f"{reason} before one whole play"
-    return end(call, now, Outcome.COMPLETED if heard else unheard, reason, by=by, ended=ended)
+    return end(
+        call, now, Outcome.COMPLETED if heard else unheard, reason, by=by, ended=ended, certain=certain
+    )
 
 
 def end(

@@ -59,8 +59,8 @@ class Undialed(msgspec.Struct, frozen=True, gc=False, tag="undialed"):
 
 
 class Over(msgspec.Struct, frozen=True, gc=False, tag="over"):
-    """The call is over. `certain` is false when we cannot know whether a phone rang: then nothing is dialled
-    again, because a duplicate call is worse than a missed one."""
+    """The call is over. `certain` is false when we cannot know whether a phone rang, or whether the callee is
+    still on the line: then nothing is dialled again, because a duplicate call is worse than a missed one."""
 
     at: float
     outcome: Outcome
