@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _OUTGOING = ("AppDial2", "(Outgoing Line)")
 _NOTHING = ("", "")
+_MAX_VARIABLES = 1000
 
 
 class Channel:
@@ -229,7 +230,8 @@ class Channel:
         """Set a channel variable."""
         if self.variables is None:
             self.variables = {}
-        self.variables[name] = value
+        if name in self.variables or len(self.variables) < _MAX_VARIABLES:
+            self.variables[name] = value
 
     def variable(self, name: str) -> str | None:
         """A channel variable, or one of the few functions that are known here."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.pbx.virtual.causes import NORMAL, cause_named
 from orchestrator.pbx.virtual.esl import bridging
-from orchestrator.pbx.virtual.esl.applications import send_keys, set_variable
+from orchestrator.pbx.virtual.esl.applications import MAX_VARIABLES, send_keys, set_variable
 from orchestrator.pbx.virtual.esl.dialstring import USAGE, Unreadable, read_originate
 from orchestrator.pbx.virtual.esl.listing import show, status, version
 from orchestrator.pbx.virtual.esl.wire import plain
@@ -201,7 +201,10 @@ def _global(face: "EslFace", argument: str) -> str:
 
 def _set_global(face: "EslFace", argument: str) -> str:
     name, _, value = argument.partition("=")
-    face.globals[name.strip()[:128]] = value.strip()
+    name = name.strip()[:128]
+    if name not in face.globals and len(face.globals) >= MAX_VARIABLES:
+        return "-ERR too many global variables\n"
+    face.globals[name] = value.strip()
     return OK
 
 

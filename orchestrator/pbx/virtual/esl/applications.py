@@ -13,6 +13,9 @@ from orchestrator.pbx.virtual.esl.wire import fit_name
 if TYPE_CHECKING:
     from orchestrator.pbx.virtual.esl.channel import EslChannel
 
+MAX_VARIABLES: Final = 1000
+"""Of one channel; more are not kept."""
+
 Work = Callable[["EslChannel", str], None]
 
 _LASTING: Final[dict[str, type[Execution]]] = {
@@ -87,7 +90,7 @@ def _nothing(channel: "EslChannel", argument: str) -> None:
 def set_variable(channel: "EslChannel", name: str, value: str) -> None:
     """Set a variable; an empty value takes it away."""
     name = fit_name(name)
-    if value:
+    if value and (name in channel.variables or len(channel.variables) < MAX_VARIABLES):
         channel.variables[name] = value
     else:
         channel.variables.pop(name, None)
