@@ -69,6 +69,8 @@ def test_the_callee_hears_each_digit_of_the_code_in_order_and_twice(
         ]
         for first in range(0, CODES, AT_ONCE):
             house.wait_ended(house.submit(jobs[first : first + AT_ONCE]), seconds=120)
+        ended = [event["data"] for event in house.receiver.events if event["type"] == "job.ended"]
+        assert [data for data in ended if data["outcome"] != "completed"] == []
         recordings = whole_recordings(lab, callers)
     templates, spoken = digit_sounds(folder), phrases(folder)
     heard = {
