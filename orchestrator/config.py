@@ -335,6 +335,10 @@ def _check(config: Config) -> None:
         at = f"pbx[{n}]"
         if pbx.name in {other.name for other in config.pbx[:n]}:
             faults.append(Fault(f"{at}.name", f"`{pbx.name}` is taken by another [[pbx]]."))
+        if pbx.kind != "virtual" and _place(pbx) in map(_place, config.pbx[:n]):
+            # They would take each other's events, and hang up each other's calls as strays.
+            shared = f"`{pbx.app}` is used by another [[pbx]] with this url; give each its own app."
+            faults.append(Fault(f"{at}.app", shared))
         faults += _faults_of_pbx(at, pbx)
     if config.ledger.url.startswith(("postgresql:", "postgres:")):
         faults.append(Fault("ledger.url", "PostgreSQL is not supported by this version; use sqlite:///FILE."))
@@ -356,6 +360,11 @@ def _check(config: Config) -> None:
             faults.append(Fault(f"notify.allow_networks[{n}]", "not a network such as 10.0.0.0/8."))
     if faults:
         raise Invalid(faults)
+
+
+def _place(pbx: Pbx) -> tuple[str, str]:
+    """Where a node's channels live."""
+    return pbx.url.rstrip("/").lower(), pbx.app
 
 
 def _faults_of_pbx(at: str, pbx: Pbx) -> Iterator[Fault]:

@@ -100,6 +100,7 @@ def test_nodes_may_come_from_variables_alone_in_any_number(load: Load) -> None:
     given = {"NAME": "n", "URL": "http://x/ari", "PASSWORD": "p", "DIAL": "PJSIP/{number}"}
     environ = {f"PBX__{n}__{key}": value for n in range(12) for key, value in given.items()}
     environ |= {f"PBX__{n}__NAME": f"n{n}" for n in range(12)}
+    environ |= {f"PBX__{n}__APP": f"app{n}" for n in range(12)}
     assert [pbx.name for pbx in load("", **environ).pbx] == [f"n{n}" for n in range(12)]
 
 
@@ -204,6 +205,14 @@ password = "hush"
 dial = "sofia/gateway/carrier/{number}"
 """)
     assert (config.pbx[0].kind, config.pbx[0].url) == ("freeswitch", "esl://127.0.0.1:8021")
+
+
+def test_two_nodes_in_one_application_of_one_pbx_are_refused(load: Load) -> None:
+    second = GOOD[GOOD.index("[[pbx]]") : GOOD.index("[notify]")].replace("ast1", "ast2")
+    told = refused(load, GOOD + second)
+    assert "pbx[1].app: `orchestrator` is used by another [[pbx]] with this url; give each its own" in told
+    assert load(GOOD + second + 'app = "two"\n').pbx[1].app == "two"
+    assert len(load(GOOD + second.replace("8088", "8089")).pbx) == 2
 
 
 def test_two_nodes_of_one_name_are_refused(load: Load) -> None:
