@@ -40,7 +40,8 @@ class AriSettings(msgspec.Struct, frozen=True, kw_only=True):
     ping_interval: float = 4.0
     """A silent network is noticed after at most two of these."""
     backoff_base: float = 0.25
-    backoff_cap: float = 10.0
+    backoff_cap: float = 2.0
+    """The longest wait (seconds) before connecting again: a PBX that is back is to be seen at once."""
     replaced_backoff: float = 30.0
     """How long to stay away when another client took our application."""
     not_found_patience: float = 20.0

@@ -37,7 +37,8 @@ class EslSettings(msgspec.Struct, frozen=True, kw_only=True):
     ping_interval: float = 4.0
     """A silent network is noticed after at most two of these."""
     backoff_base: float = 0.25
-    backoff_cap: float = 10.0
+    backoff_cap: float = 2.0
+    """The longest wait (seconds) before connecting again: a PBX that is back is to be seen at once."""
     max_inflight: int = 1000
     """Requests handed over and not yet answered. Beyond it an originate is refused as not sent."""
     abandoned_after: float = 600.0
