@@ -199,7 +199,9 @@ def _ops(size: Size, dice: random.Random) -> Iterator[Op]:
 
 def _scenes(size: Size, dice: random.Random) -> Iterator[list[Op]]:
     kills, points = size.worker_kills, _in_turn(NAMED_POINTS, dice)
-    troubles = _in_turn(("freeze", "disk", *CUTS, *(("stall",) if size.workers > 1 else ())), dice)
+    troubles = _in_turn(
+        ("freeze", "disk", *CUTS, *(("stall", "stall-cut") if size.workers > 1 else ())), dice
+    )
     at_point = 2 if size.workers == 1 else 3
     # A point is passed about as often as jobs come; it must be reached before the patience ends.
     most = max(1, min(20, round(size.calls / max(1, size.worker_kills) / 3)))
@@ -267,6 +269,10 @@ def _trouble(kind: str, dice: random.Random, *, with_worker: bool) -> list[Op]:
         case "stall":
             # Shorter than the lease: nothing happens. Longer: another has the ledger when it wakes.
             return [Op("stall"), Op("wait", dice.choice((1.0, 4.5))), Op("wake"), Op("recover")]
+        case "stall-cut":
+            # Both want to connect in the end, the one that slept and the one that took over.
+            stalled = [Op("cut", what="refuse"), Op("stall"), Op("wait", 4.5)]
+            return [*stalled, *dice.sample([Op("mend"), Op("wake")], 2), Op("recover")]
         case "disk":
             # What starts while the disk is full cannot open the ledger; its death comes before.
             return [Op("fill-disk"), hold, *death[:1], Op("free-disk"), *death[1:], Op("recover")]
