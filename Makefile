@@ -1,6 +1,6 @@
 # The two commands of the README: `make demo` and `make test`. `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint lab lab-down bench clean
+.PHONY: help venv demo test lint lab lab-down bench chaos clean
 
 PY := .venv/bin/python
 
@@ -28,6 +28,12 @@ lab-down: ## take that Asterisk down
 
 bench: venv ## Asterisk alone against Asterisk with the worker
 	@$(PY) bench/asterisk.py
+
+CHAOS ?= --seed 1 2 3 4 5 --calls 12500 --worker-kills 200 --pbx-kills 20
+
+chaos: venv ## kill workers and Asterisk under load and judge what is left; CHAOS="..." for another run
+	@mkdir -p .lab
+	@$(PY) -m tests.chaos $(CHAOS) --json .lab/chaos.json
 
 clean: ## remove the environment, the lab and all caches
 	@-python3 docker/lab.py down --purge >/dev/null 2>&1

@@ -4,13 +4,20 @@ import os
 
 import pytest
 
+REAL = ("tests/real/", "tests/chaos/")
+"""Where the tests lie that drive real servers."""
+
+
+def _is_real(report: pytest.TestReport) -> bool:
+    return any(folder in report.nodeid for folder in REAL)
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say loudly which tests against real servers did not run, and why: green would be half a truth."""
     left_out = [
         report
         for report in terminalreporter.stats.get("skipped", [])
-        if isinstance(report, pytest.TestReport) and "tests/real/" in report.nodeid
+        if isinstance(report, pytest.TestReport) and _is_real(report)
     ]
     if not left_out:
         return
@@ -27,5 +34,5 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") != "true" or exitstatus != 0 or reporter is None:
         return
-    if any("tests/real/" in report.nodeid for report in reporter.stats.get("skipped", [])):
+    if any(_is_real(report) for report in reporter.stats.get("skipped", [])):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
