@@ -21,7 +21,7 @@ from typing import Final
 
 import structlog
 
-from orchestrator.clock import Clock
+from orchestrator.clock import Clock, Moment, moment
 from orchestrator.ledger import lease
 from orchestrator.ledger.errors import LedgerStuck
 from orchestrator.ledger.holder import write_lock_holder
@@ -73,7 +73,7 @@ class Tenure:
         while True:
             if self._lock is None:
                 self._lock = WorkerLock.take(self._path)
-            await ledger.beat(locked=self._lock is not None, seen_at=clock())
+            await ledger.beat(locked=self._lock is not None, seen=moment(clock))
             await asyncio.sleep(seconds / BEATS)
 
     def release(self) -> None:
@@ -130,7 +130,7 @@ async def _wait_for_it(
         lock = WorkerLock.take(path)
         stale = found is not None and now - since >= patience
         if stale or (lock is not None and (found is None or found.locked)):
-            taken = _take(db, found, worker, apps, clock(), lock is not None)
+            taken = _take(db, found, worker, apps, moment(clock), lock is not None)
             if taken is not None:
                 if found is not None and standing_by is not None and looks:
                     _log.warning("worker_took_over", worker=worker, of=found.worker, dead=lock is not None)
@@ -182,11 +182,11 @@ def _take(
     found: Lease | None,
     worker: str,
     apps: Mapping[str, str],
-    now: float,
+    now: Moment,
     locked: bool,
 ) -> Lease | None:
     try:
-        return lease.take(db, found, worker, apps, locked=locked, seen_at=now)
+        return lease.take(db, found, worker, apps, locked=locked, seen=now)
     except sqlite3.Error as error:
         if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
             return (

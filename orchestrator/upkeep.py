@@ -6,9 +6,10 @@ from typing import Final
 
 import structlog
 
-from orchestrator.clock import Clock
+from orchestrator.clock import Clock, moment
 from orchestrator.config import Config
 from orchestrator.health.fleet import Fleet
+from orchestrator.ledger import stepped
 from orchestrator.ledger.lease import Lease
 from orchestrator.ledger.port import Ledger
 from orchestrator.live import LiveCalls
@@ -27,12 +28,14 @@ _log = structlog.get_logger(__name__)
 
 
 async def settle_clock(ledger: Ledger, before: Lease | None, clock: Clock) -> None:
-    """Settle what a clock that was set back since the former owner's last beat would hold up."""
+    """Settle what a clock that was set since the former owner's start would hold up, or have expire."""
     if before is None:
         return
-    moved = await ledger.set_back(before.seen_at, clock())
+    now = moment(clock)
+    was = stepped.was(before.seen, now)
+    moved = await ledger.clock_set(was, now.at)
     if moved:
-        _log.warning("clock_set_back", seconds=round(before.seen_at - clock(), 1), moved=moved)
+        _log.warning("clock_set", seconds=round(now.at - was, 1), moved=moved)
 
 
 async def watch(ledger: Ledger, wake: Callable[[], None]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import tenure as tenures
-from orchestrator.clock import steady_clock
+from orchestrator.clock import moment, steady_clock
 from orchestrator.ledger import lease
 from orchestrator.ledger.errors import LeaseLost
 from orchestrator.ledger.holder import write_lock_holder
@@ -192,7 +192,7 @@ async def test_every_write_of_one_that_lost_the_ledger_is_refused_and_it_is_told
     ledger = await SqliteLedger.open(path, 0.0, first.token)
     await ledger.submit([new_job("mine")])
     with connect(path) as db:
-        assert lease.take(db, lease.read(db), "b", {}, locked=False, seen_at=0.0) is not None
+        assert lease.take(db, lease.read(db), "b", {}, locked=False, seen=moment(time.time)) is not None
     db.close()
     with pytest.raises(LeaseLost, match="another worker has taken"):
         await ledger.submit([new_job("late")])
@@ -236,7 +236,7 @@ async def test_the_right_to_act_ends_when_another_has_the_lease(
     first = await taken(path, "a")
     assert first.holds()
     with connect(path) as db:
-        lease.take(db, lease.read(db), "b", {}, locked=False, seen_at=0.0)
+        lease.take(db, lease.read(db), "b", {}, locked=False, seen=moment(time.time))
     db.close()
     assert first.holds()  # seen a moment ago: the other waits that long
     now = time.monotonic() + tenures.HOLD
@@ -250,8 +250,8 @@ async def test_of_two_that_take_over_from_the_same_one_only_one_can(tmp_path: Pa
     first = await taken(path, "a")
     one, two = connect(path), connect(path)
     seen = lease.read(one)
-    assert lease.take(one, seen, "b", {}, locked=False, seen_at=0.0) is not None
-    assert lease.take(two, seen, "c", {}, locked=False, seen_at=0.0) is None
+    assert lease.take(one, seen, "b", {}, locked=False, seen=moment(time.time)) is not None
+    assert lease.take(two, seen, "c", {}, locked=False, seen=moment(time.time)) is None
     assert lease_of(path).worker == "b"
     one.close()
     two.close()

@@ -65,9 +65,11 @@ async def place(config: Config, raw: bytes, display: Display) -> int:
     # With a key of the moment: the ledger's own may not exist yet, and a bad job is to leave nothing behind.
     _accept(config, raw, library, Seal(os.urandom(32)), clock)
     await check_nodes(config, library)
-    job = _accept(config, raw, library, setup.load_seal(config), clock)
+    seal, left = setup.load_seal(config), "Nobody was called, nothing was stored."
     async with opened(config) as ledger:
-        await in_time(config, ledger, ledger.submit([job]), "Nobody was called, nothing was stored.")
+        owners = await in_time(config, ledger, ledger.clock(clock), left)
+        job = _accept(config, raw, library, seal, owners)
+        await in_time(config, ledger, ledger.submit([job]), left)
         return await Following(config, ledger, job.id, clock, display).run()
 
 

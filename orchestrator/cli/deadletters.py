@@ -83,4 +83,5 @@ async def _list(config: Config, limit: int) -> list[DeadLetter]:
 
 async def _replay(config: Config, jobs: Sequence[str]) -> int:
     async with opened(config) as ledger:
-        return await in_time(config, ledger, ledger.replay_dead(jobs, time.time()))
+        clock = await in_time(config, ledger, ledger.clock(time.time))
+        return await in_time(config, ledger, ledger.replay_dead(jobs, clock()))

@@ -78,9 +78,10 @@ async def _submit(config: Config, lines: list[Line], as_json: bool) -> int:
     trial = setup.rules(config, library, Seal(os.urandom(32)))
     _check(lines, trial, clock())
     rules = setup.rules(config, library, setup.load_seal(config))
-    accepted = [(n, accept(raw, rules, clock(), os.urandom(10))) for n, raw in lines]
     conflicts = 0
     async with opened(config) as ledger:
+        clock = await in_time(config, ledger, ledger.clock(clock))
+        accepted = [(n, accept(raw, rules, clock(), os.urandom(10))) for n, raw in lines]
         for start in range(0, len(accepted), _AT_ONCE):
             some = accepted[start : start + _AT_ONCE]
             became = await in_time(

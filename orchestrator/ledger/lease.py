@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from orchestrator.clock import Moment
 from orchestrator.ledger.errors import LeaseLost
 
 
@@ -26,18 +27,20 @@ class Lease(msgspec.Struct, frozen=True):
     """Whether the owner holds the lock file too. If so, a free lock file proves that it is dead."""
     apps: dict[str, str]
     """By PBX node, the application in which the channels of the ledger's calls live there."""
-    seen_at: float
-    """The owner's time of day at its last beat (seconds since the epoch)."""
+    seen: Moment
+    """The owner's clock at its last beat."""
 
 
 def read(db: sqlite3.Connection) -> Lease | None:
     """The lease; None when the ledger never had an owner."""
-    row = db.execute("SELECT token, beat, worker, pid, locked, apps, seen_at FROM lease").fetchone()
+    row = db.execute(
+        "SELECT token, beat, worker, pid, locked, apps, seen_at, seen_monotonic, boot FROM lease"
+    ).fetchone()
     if row is None:
         return None
-    token, beat, worker, pid, locked, apps, seen_at = row
+    token, beat, worker, pid, locked, apps, *seen = row
     names = msgspec.json.decode(apps, type=dict[str, str])
-    return Lease(token, beat, worker, pid, bool(locked), names, seen_at)
+    return Lease(token, beat, worker, pid, bool(locked), names, Moment(*seen))
 
 
 def take(
@@ -47,7 +50,7 @@ def take(
     apps: Mapping[str, str],
     *,
     locked: bool,
-    seen_at: float,
+    seen: Moment,
 ) -> Lease | None:
     """Become the owner, in the place of exactly `instead_of`. The new lease; None when it has moved since.
 
@@ -60,12 +63,12 @@ def take(
         same = (now and (now.token, now.beat)) == (instead_of and (instead_of.token, instead_of.beat))
         calls = db.execute("SELECT 1 FROM calls WHERE ended_at IS NULL LIMIT 1").fetchone()
         names = {**apps, **now.apps} if now and calls else dict(apps)
-        taken = Lease((now.token if now else 0) + 1, 0, worker, os.getpid(), locked, names, seen_at)
+        taken = Lease((now.token if now else 0) + 1, 0, worker, os.getpid(), locked, names, seen)
         if same:
             db.execute(
-                "INSERT OR REPLACE INTO lease (one, token, beat, worker, pid, locked, apps, seen_at)"
-                " VALUES (1, ?, ?, ?, ?, ?, ?, ?)",
-                (taken.token, taken.beat, worker, taken.pid, locked, msgspec.json.encode(names), seen_at),
+                "INSERT OR REPLACE INTO lease (one, token, beat, worker, pid, locked, apps, seen_at,"
+                " seen_monotonic, boot) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (taken.token, taken.beat, worker, taken.pid, locked, msgspec.json.encode(names), *_row(seen)),
             )
     except BaseException:
         db.execute("ROLLBACK")
@@ -74,9 +77,16 @@ def take(
     return taken if same else None
 
 
-def beat(db: sqlite3.Connection, *, locked: bool, seen_at: float) -> None:
+def beat(db: sqlite3.Connection, *, locked: bool, seen: Moment) -> None:
     """Show that the owner lives. Part of a guarded transaction."""
-    db.execute("UPDATE lease SET beat = beat + 1, locked = ?, seen_at = ?", (locked, seen_at))
+    db.execute(
+        "UPDATE lease SET beat = beat + 1, locked = ?, seen_at = ?, seen_monotonic = ?, boot = ?",
+        (locked, *_row(seen)),
+    )
+
+
+def _row(seen: Moment) -> tuple[float, float, str]:
+    return seen.at, seen.monotonic, seen.boot
 
 
 def token_of(db: sqlite3.Connection) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
+from orchestrator.clock import Clock, Moment
 from orchestrator.ledger.records import (
     CallEnd,
     Claimed,
@@ -94,12 +95,18 @@ class Ledger(Outbox, Protocol):
         """Whether another process has written since this was last asked."""
         ...
 
-    async def beat(self, *, locked: bool, seen_at: float) -> None:
+    async def beat(self, *, locked: bool, seen: Moment) -> None:
         """Show that the owner lives; see `lease.Lease`."""
         ...
 
-    async def set_back(self, seen_at: float, now: float) -> int:
-        """The clock was set back since `seen_at`: nothing is to wait longer for that. How many waited."""
+    async def clock_set(self, was: float, now: float) -> int:
+        """The clock of the former owner would show `was` where ours shows `now`: nothing is to wait longer,
+        or to expire, for that. How many were moved."""
+        ...
+
+    async def clock(self, own: Clock) -> Clock:
+        """The clock by which the owner goes, which is that of all times in here. It may differ from `own`,
+        that of another process, when the time of day was set since the owner's start."""
         ...
 
     async def batch_cdrs(self, limit: int, build: Callable[[list[bytes]], Outgoing]) -> int:

@@ -88,6 +88,10 @@ MIGRATIONS: tuple[str, ...] = (
         seen_at REAL NOT NULL
     );
     """,
+    """
+    ALTER TABLE lease ADD COLUMN seen_monotonic REAL NOT NULL DEFAULT 0;
+    ALTER TABLE lease ADD COLUMN boot TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 

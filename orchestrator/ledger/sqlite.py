@@ -16,6 +16,7 @@ from typing import Generic, TextIO, TypeVar
 
 import structlog
 
+from orchestrator.clock import Clock, Moment, ahead, moment
 from orchestrator.ledger import lease, outbox, queries, stepped, views
 from orchestrator.ledger.bulk import CACHED
 from orchestrator.ledger.errors import LedgerStuck, LedgerUnusable
@@ -329,11 +330,16 @@ class SqliteLedger:
         changed, self._data_version = version != self._data_version, version
         return changed
 
-    async def beat(self, *, locked: bool, seen_at: float) -> None:
-        await self._call(lambda db: lease.beat(db, locked=locked, seen_at=seen_at))
+    async def beat(self, *, locked: bool, seen: Moment) -> None:
+        await self._call(lambda db: lease.beat(db, locked=locked, seen=seen))
 
-    async def set_back(self, seen_at: float, now: float) -> int:
-        return await self._call(lambda db: stepped.set_back(db, seen_at, now))
+    async def clock_set(self, was: float, now: float) -> int:
+        return await self._call(lambda db: stepped.move(db, was, now))
+
+    async def clock(self, own: Clock) -> Clock:
+        owner = await self._call(lease.read)
+        seconds = ahead(owner.seen, moment(own)) if owner is not None else None
+        return own if not seconds else lambda: own() + seconds
 
     async def follow(self, job_id: str) -> Followed | None:
         return await self._call(lambda db: views.follow(db, job_id))

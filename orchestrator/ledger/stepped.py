@@ -1,27 +1,35 @@
-"""The clock was set back between two lives of the worker: times in the ledger now lie ahead."""
+"""The clock was set between two lives of the worker: times in the ledger are those of another clock."""
 
 import sqlite3
 
-TOLERANCE = 1.0
-"""Seconds that the clock may be behind the last beat without anything being done about it."""
+from orchestrator.clock import Moment, ahead
 
 
-def set_back(db: sqlite3.Connection, seen_at: float, now: float) -> int:
-    """Move what waits by as much as the clock was moved. How many jobs and notifications that were.
+def was(seen: Moment, now: Moment) -> float:
+    """What the former owner's clock would show now. After a boot that is known no more, but that the time
+    which it saw lies ahead: then no later than that."""
+    seconds = ahead(seen, now)
+    return now.at + seconds if seconds is not None else max(now.at, seen.at)
 
-    What was due at `seen_at` is due now; a retry, an expiry and a delivery keep their distance. A job that
-    has not been tried and was to wait for a time of day (`not_before`) still waits for that.
+
+def move(db: sqlite3.Connection, was: float, now: float) -> int:
+    """Move what waits from a clock that showed `was` to one that shows `now`. How many jobs and notifications
+    that were.
+
+    What was due is due; a retry, an expiry and a delivery keep their distance. A job that has not been tried
+    and was to wait for a time of day (`not_before`) still waits for that.
     """
-    back = seen_at - now
-    if back <= TOLERANCE:
+    by = now - was
+    if by == 0:
         return 0
     jobs = db.execute(
-        "UPDATE jobs SET expires_at = expires_at - :back,"
-        " next_at = CASE WHEN next_at <= :seen_at THEN min(next_at, :now) ELSE next_at - :back END"
-        " WHERE state <> 'ended' AND (attempts > 0 OR next_at <= :seen_at)",
-        {"back": back, "seen_at": seen_at, "now": now},
+        "UPDATE jobs SET expires_at = expires_at + :by,"
+        " next_at = CASE WHEN next_at <= :was THEN min(next_at, :now) ELSE next_at + :by END"
+        " WHERE state <> 'ended' AND (attempts > 0 OR next_at <= :was)",
+        {"by": by, "was": was, "now": now},
     ).rowcount
     deliveries = db.execute(
-        "UPDATE outbox SET next_at = next_at - ? WHERE state = 'pending' AND next_at > ?", (back, now)
+        "UPDATE outbox SET next_at = next_at + ? WHERE state = 'pending' AND next_at > ?",
+        (by, min(was, now)),
     ).rowcount
     return int(jobs) + int(deliveries)

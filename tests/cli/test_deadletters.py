@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from contextlib import closing
 
+import pytest
+
+from orchestrator.clock import moment
+from orchestrator.ledger import lease
+from orchestrator.ledger.sqlite import connect
 from tests.cli.conftest import Desk
 
 
@@ -29,6 +35,17 @@ def test_they_are_listed_and_replayed_by_job(desk: Desk) -> None:
     replayed = desk.run("deadletters", "replay", "a", "--json")
     assert (replayed.exit_code, json.loads(replayed.stdout)) == (0, {"replayed": 1})
     assert "There are none." in desk.run("deadletters", "list").stdout
+
+
+def test_they_are_due_by_the_clock_of_the_worker_that_will_deliver_them(desk: Desk) -> None:
+    desk.submit(id="a")
+    bury(desk, "a")
+    owner = moment(lambda: time.time() - 3600.0)
+    with closing(connect(desk.folder / "ledger.db")) as db:
+        assert lease.take(db, None, "w1", {}, locked=True, seen=owner) is not None
+        assert desk.run("deadletters", "replay", "--all").exit_code == 0
+        (next_at,) = db.execute("SELECT next_at FROM outbox").fetchone()
+    assert next_at == pytest.approx(owner.at, abs=60.0)
 
 
 def test_all_are_replayed_only_on_demand(desk: Desk) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from orchestrator.clock import moment
+from orchestrator.ledger import lease
 from orchestrator.ledger.records import NewJob, Submitted
-from orchestrator.ledger.sqlite import SqliteLedger, WorkerLock
+from orchestrator.ledger.sqlite import SqliteLedger, WorkerLock, connect
 from tests.cli.conftest import CODE, Desk
 from tests.notify.world import SECRET
 
@@ -30,6 +33,20 @@ def test_each_line_gives_one_id_and_the_same_job_the_same(desk: Desk) -> None:
     assert len(generated) == 36
     again = desk.run("submit", "--json", input=lines({**JOB, "id": "a"}))
     assert json.loads(again.stdout) == {"id": "a", "state": "queued"}
+
+
+@pytest.mark.parametrize("step", [-3600.0, 3600.0])
+def test_a_job_is_due_and_expires_by_the_clock_of_the_worker_that_will_dial_it(
+    desk: Desk, step: float
+) -> None:
+    # The worker goes by the time of its start; the time of day was set since, or the machine slept.
+    desk.submit(id="before")
+    owner = moment(lambda: time.time() + step)
+    with closing(connect(desk.folder / "ledger.db")) as db:
+        assert lease.take(db, None, "w1", {}, locked=True, seen=owner) is not None
+        desk.submit(id="a")
+        row = db.execute("SELECT created_at, next_at, expires_at FROM jobs WHERE id = 'a'").fetchone()
+    assert row == pytest.approx((owner.at, owner.at, owner.at + 120.0), abs=60.0)
 
 
 def test_one_object_may_be_spread_over_lines_and_come_from_a_file(desk: Desk) -> None:

@@ -1,9 +1,12 @@
-"""The clock was set back while no worker ran: nothing that waits may wait longer for that."""
+"""The clock was set: nothing that waits may wait longer, or expire, for that."""
 
 from pathlib import Path
 
+import pytest
+
+from orchestrator.clock import TOLERANCE, Moment, ahead, moment
+from orchestrator.ledger import lease, stepped
 from orchestrator.ledger.sqlite import SqliteLedger
-from orchestrator.ledger.stepped import TOLERANCE
 from tests.fakes import EPOCH, db_of, inline_ledger, new_job
 from tests.fakes import run as run_virtual
 
@@ -32,7 +35,7 @@ def test_what_was_due_is_due_and_a_retry_and_an_expiry_keep_their_distance() -> 
     async def main() -> None:
         ledger = await ledger_with_jobs()
         now = EPOCH - HOUR
-        assert await ledger.set_back(EPOCH, now) == 2
+        assert await ledger.clock_set(EPOCH, now) == 2
         assert times(ledger) == {
             "due": (now, now + 120.0),
             "at-noon": (EPOCH + 5 * HOUR, EPOCH + 6 * HOUR),  # a time of day, as it was asked for
@@ -43,13 +46,56 @@ def test_what_was_due_is_due_and_a_retry_and_an_expiry_keep_their_distance() -> 
     run_virtual(main())
 
 
-def test_a_clock_that_was_set_forward_or_hardly_back_changes_nothing() -> None:
+def test_a_clock_that_was_set_forward_lets_nothing_expire() -> None:
     async def main() -> None:
         ledger = await ledger_with_jobs()
-        before = times(ledger)
-        assert await ledger.set_back(EPOCH, EPOCH + HOUR) == 0
-        assert await ledger.set_back(EPOCH, EPOCH - TOLERANCE) == 0
-        assert times(ledger) == before
+        now = EPOCH + HOUR
+        assert await ledger.clock_set(EPOCH, now) == 2
+        assert times(ledger) == {
+            "due": (EPOCH, now + 120.0),
+            "at-noon": (EPOCH + 5 * HOUR, EPOCH + 6 * HOUR),
+            "retry": (now + 30.0, now + 590.0),
+        }
+        await ledger.close()
+
+    run_virtual(main())
+
+
+SEEN = Moment(EPOCH, 1000.0, "boot-1")
+
+
+@pytest.mark.parametrize(
+    ("now", "was"),
+    [
+        (Moment(EPOCH + 60.0, 1060.0, "boot-1"), EPOCH + 60.0),
+        (Moment(EPOCH + 60.0 - TOLERANCE, 1060.0, "boot-1"), EPOCH + 60.0 - TOLERANCE),
+        (Moment(EPOCH + 60.0 - HOUR, 1060.0, "boot-1"), EPOCH + 60.0),
+        (Moment(EPOCH + 60.0 + HOUR, 1060.0, "boot-1"), EPOCH + 60.0),
+        (Moment(EPOCH + HOUR, 5.0, "boot-2"), EPOCH + HOUR),
+        (Moment(EPOCH - HOUR, 5.0, "boot-2"), EPOCH),
+        (Moment(EPOCH - HOUR, 1060.0, ""), EPOCH),
+    ],
+)
+def test_what_the_former_owners_clock_would_show_is_known_within_a_boot_and_guessed_after_it(
+    now: Moment, was: float
+) -> None:
+    assert stepped.was(SEEN, now) == pytest.approx(was)
+
+
+def test_of_two_clocks_on_different_boots_or_on_no_known_one_nothing_is_said() -> None:
+    assert ahead(SEEN, Moment(EPOCH, 1000.0, "boot-2")) is None
+    assert ahead(Moment(EPOCH, 1.0, ""), Moment(EPOCH, 2.0, "")) is None
+
+
+@pytest.mark.parametrize("step", [-HOUR, HOUR])
+def test_another_process_goes_by_the_owners_clock(tmp_path: Path, step: float) -> None:
+    async def main() -> None:
+        ledger = await inline_ledger(tmp_path / "l.db")
+        wall = 1_900_000_000.0
+        assert (await ledger.clock(lambda: wall))() == wall  # nobody ever owned it
+        seen = moment(lambda: wall + step)
+        assert lease.take(db_of(ledger), None, "w", {}, locked=True, seen=seen) is not None
+        assert (await ledger.clock(lambda: wall))() == pytest.approx(wall + step, abs=TOLERANCE)
         await ledger.close()
 
     run_virtual(main())
@@ -65,7 +111,7 @@ def test_a_notification_that_waits_for_its_next_try_waits_no_longer(tmp_path: Pa
                 " VALUES (?, ?, 1, 'u', 't', x'', ?, ?)",
                 (f"e{n}", f"job-{n}", EPOCH, next_at),
             )
-        assert await ledger.set_back(EPOCH, EPOCH - HOUR) == 1
+        assert await ledger.clock_set(EPOCH, EPOCH - HOUR) == 1
         found = dict(db.execute("SELECT event_id, next_at FROM outbox"))
         assert found == {"e0": EPOCH - HOUR + 600.0, "e1": EPOCH - 2 * HOUR}
         await ledger.close()
