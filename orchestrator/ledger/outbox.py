@@ -117,9 +117,10 @@ def dead(db: sqlite3.Connection, id_: int, attempts: int, error: str) -> None:
 
 def hasten(db: sqlite3.Connection, receiver: str, now: float) -> None:
     db.execute(
-        "UPDATE outbox SET next_at = ?, attempts = max(attempts - 1, 0)"
-        " WHERE state = 'pending' AND next_at > ? AND substr(url, 1, ?) = ?",
-        (now, now, len(receiver), receiver),
+        "UPDATE outbox SET next_at = :now, attempts = max(attempts - 1, 0)"
+        " WHERE state = 'pending' AND next_at > :now AND substr(url, 1, :length) = :receiver"
+        " AND substr(url, :length + 1, 1) IN ('', '/', '?', '#')",
+        {"now": now, "length": len(receiver), "receiver": receiver},
     )
 
 

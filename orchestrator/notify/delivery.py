@@ -66,7 +66,7 @@ class Outbox(Protocol):
         ...
 
     def hasten(self, receiver: str, now: float) -> None:
-        """The receiver answers again: what waits for it (its URL begins with `receiver`) is due now, and the
+        """The receiver answers again: what waits for it (`receiver` is its URL, or the URL up to its path) is due now, and the
         try that this brings about is not counted."""
         ...
 

@@ -66,7 +66,8 @@ class MemoryOutbox:
     def hasten(self, receiver: str, now: float) -> None:
         """See `Outbox.hasten`."""
         for id, delivery in self.pending.items():
-            if delivery.next_at > now and delivery.url.startswith(receiver):
+            behind = delivery.url.removeprefix(receiver)
+            if delivery.next_at > now and behind != delivery.url and behind[:1] in ("", "/", "?", "#"):
                 self.pending[id] = replace(delivery, attempts=max(0, delivery.attempts - 1), next_at=now)
 
     def stop_lane(self, lane: str, error: str) -> None:

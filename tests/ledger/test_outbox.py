@@ -18,6 +18,7 @@ from orchestrator.notify.memory import MemoryOutbox
 from tests.fakes import inline_ledger
 
 NOW = 1_800_000_000.0
+URL = "http://r/"
 
 
 class Kept(Protocol):
@@ -26,7 +27,7 @@ class Kept(Protocol):
     @property
     def box(self) -> Outbox: ...
 
-    async def add(self, lane: str, sequence: int, at: float = NOW) -> int:
+    async def add(self, lane: str, sequence: int, at: float = NOW, url: str = URL) -> int:
         """Commit one delivery; its id."""
 
     async def replay(self, lane: str, id: int, now: float) -> None:
@@ -40,11 +41,9 @@ class InMemory:
         self.box = MemoryOutbox()
         self.ids = 0
 
-    async def add(self, lane: str, sequence: int, at: float = NOW) -> int:
+    async def add(self, lane: str, sequence: int, at: float = NOW, url: str = URL) -> int:
         self.ids += 1
-        self.box.add(
-            [Delivery(self.ids, f"{lane}-{sequence}", lane, sequence, "http://r/", "t", b"{}", 0, at, at)]
-        )
+        self.box.add([Delivery(self.ids, f"{lane}-{sequence}", lane, sequence, url, "t", b"{}", 0, at, at)])
         return self.ids
 
     async def replay(self, lane: str, id: int, now: float) -> None:
@@ -59,12 +58,12 @@ class OnSqlite:
         self.box = ledger
         self.ledger = ledger
 
-    async def add(self, lane: str, sequence: int, at: float = NOW) -> int:
+    async def add(self, lane: str, sequence: int, at: float = NOW, url: str = URL) -> int:
         out = Outgoing(
             event_id=f"{lane}-{sequence}",
             lane=lane,
             sequence=sequence,
-            url="http://r/",
+            url=url,
             type="t",
             body=b"{}",
             at=at,
@@ -131,6 +130,17 @@ async def test_a_retry_holds_up_its_whole_lane_and_no_other(kept: Kept) -> None:
     assert await kept.box.next_due({"b"}) == NOW + 30
     found = await kept.box.due(NOW + 30, 10, {"b"})
     assert [(each.event_id, each.attempts) for each in found] == [("a-1", 3), ("a-2", 0), ("a-3", 0)]
+
+
+async def test_what_waits_for_a_receiver_that_answers_again_is_due_and_for_no_other(kept: Kept) -> None:
+    waits = {"http://r": "a", "http://r/hook": "b", "http://r?x": "c", "http://r:81/": "d", "http://rr/": "e"}
+    for url, lane in waits.items():
+        kept.box.retry(await kept.add(lane, 1, url=url), 3, NOW + 60, "down")
+    kept.box.hasten("http://r", NOW)
+    due = await kept.box.due(NOW, 10, ())
+    assert sorted((each.lane, each.attempts) for each in due) == [("a", 2), ("b", 2), ("c", 2)]
+    later = await kept.box.due(NOW + 60, 10, {"a", "b", "c"})
+    assert sorted((each.lane, each.attempts) for each in later) == [("d", 3), ("e", 3)]
 
 
 async def test_a_delivered_head_makes_way(kept: Kept) -> None:
