@@ -66,8 +66,8 @@ class Outbox(Protocol):
         ...
 
     def hasten(self, receiver: str, now: float) -> None:
-        """The receiver answers again: what waits for it (`receiver` is its URL, or the URL up to its path) is due now, and the
-        try that this brings about is not counted."""
+        """The receiver answers again: what waits for it (`receiver` is its URL, or the URL up to its path) is
+        due now, and the try that this brings about is not counted."""
         ...
 
     def stop_lane(self, lane: str, error: str) -> None:
