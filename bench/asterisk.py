@@ -21,6 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import dialplan_side, worker_side
+from bench.outside import usage
 from bench.sipp.far_end import far_end
 from orchestrator.prompts import packaged_root
 from tests.real.lab import LabInfo, start_lab, stop_lab
@@ -59,12 +60,12 @@ def measure(calls: int, concurrent: int, cps: float, folder: Path, profile: bool
     """Both sides, one after the other, and what they come to."""
     with lab_with_sounds() as lab, far_end(lab.sipp_port, folder / "sipp", most_calls=2 * concurrent):
         _say(f"(a) {calls} calls, {concurrent} at once, by the dialplan alone ...")
-        before = worker_side.usage(lab.pid)[0]
+        before = usage(lab.pid).cpu_seconds
         plain = asyncio.run(dialplan_side.run(lab, calls, concurrent, cps))
-        between = worker_side.usage(lab.pid)[0]
+        between = usage(lab.pid).cpu_seconds
         _say(f"(b) {calls} calls, {concurrent} at once, through the worker ...")
         worked = worker_side.run(lab, calls, concurrent, cps, folder / "worker", profile)
-        after = worker_side.usage(lab.pid)[0]
+        after = usage(lab.pid).cpu_seconds
     dialplan_cps, worker_cps = plain.ended / plain.seconds, worked.completed / worked.seconds
     return {
         "calls": calls,

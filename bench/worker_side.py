@@ -4,20 +4,18 @@ The worker is a process of its own (`orchestrator run`), measured from outside.
 """
 
 import asyncio
-import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
+from bench.outside import SECRET, free_port, metrics, usage, wait_ready
 from orchestrator import setup
 from orchestrator.call import events as ev
 from orchestrator.clock import steady_clock
@@ -29,7 +27,6 @@ from orchestrator.ledger.sqlite import SqliteLedger, connect
 from tests.real.lab import LabInfo
 
 TEMPLATE = '<speak><say-as interpret-as="digits">{{ code }}</say-as></speak>\n'
-SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -54,7 +51,7 @@ def run(lab: LabInfo, calls: int, concurrent: int, cps: float, folder: Path, pro
 
     CPU is counted from the moment when the worker is ready: its start is not a call's cost.
     """
-    port, listen = _free_port(), f"127.0.0.1:{_free_port()}"
+    port, listen = free_port(), f"127.0.0.1:{free_port()}"
     config = load_config(_configure(lab, concurrent, cps, folder, port, listen), {})
     got = folder / "webhooks.log"
     receiver = subprocess.Popen([sys.executable, "-m", "bench.receiver", str(port), str(got)])
@@ -64,10 +61,10 @@ def run(lab: LabInfo, calls: int, concurrent: int, cps: float, folder: Path, pro
     with (folder / "worker.log").open("wb") as log:
         worker = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        _wait_ready(listen, worker)
-        before, _ = usage(worker.pid)
+        wait_ready(listen, worker)
+        before = usage(worker.pid)
         asyncio.run(_submit_and_wait(config, calls, worker))
-        after, rss = usage(worker.pid)
+        after = usage(worker.pid)
         reactions = _reactions(listen)
         worker.send_signal(signal.SIGTERM)
         worker.wait(60)
@@ -77,7 +74,8 @@ def run(lab: LabInfo, calls: int, concurrent: int, cps: float, folder: Path, pro
                 process.kill()
         receiver.terminate()
         receiver.wait(10)
-    return _measure(config, got, after - before, rss, calls, reactions)
+    cpu = after.cpu_seconds - before.cpu_seconds
+    return _measure(config, got, cpu, after.peak_rss_kb / 1024, calls, reactions)
 
 
 def _configure(lab: LabInfo, concurrent: int, cps: float, folder: Path, port: int, listen: str) -> Path:
@@ -114,20 +112,8 @@ templates = "templates"
 
 def _reactions(listen: str) -> dict[float, int]:
     """The worker's histogram of its own reaction: bucket (ms) to the calls within it."""
-    with urllib.request.urlopen(f"http://{listen}/metrics", timeout=5) as answer:
-        text = answer.read().decode()
-    found = re.findall(r'reaction_seconds_bucket\{le="([^"]+)",pbx="lab"\} ([0-9.]+)', text)
+    found = re.findall(r'reaction_seconds_bucket\{le="([^"]+)",pbx="lab"\} ([0-9.]+)', metrics(listen))
     return {1000 * float(bound): int(float(count)) for bound, count in found}
-
-
-def _wait_ready(listen: str, worker: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 30
-    while time.monotonic() < until and worker.poll() is None:
-        with contextlib.suppress(OSError):
-            urllib.request.urlopen(f"http://{listen}/readyz", timeout=2).close()
-            return
-        time.sleep(0.1)
-    raise RuntimeError("the worker did not become ready; see its log")
 
 
 async def _submit_and_wait(config: Config, calls: int, worker: subprocess.Popen[bytes]) -> None:
@@ -203,19 +189,3 @@ def _measure(
         event_to_webhook_ms=to_webhook,
         peak_rss_mb=rss,
     )
-
-
-def usage(pid: int | None) -> tuple[float, float]:
-    """CPU seconds of all its threads, and the largest resident set in MB (proc(5))."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    status = Path(f"/proc/{pid}/status").read_text()
-    peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    return seconds, int(peak.split()[1]) / 1024
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
