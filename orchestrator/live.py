@@ -6,6 +6,7 @@ before it comes here.
 """
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -66,11 +67,17 @@ class Live:
         self.pbx = pbx
         self.call = call
         self.attempt = attempt
-        self.script = script
+        self.script = shared(script)
         self.reporter = reporter
         self.n = 0
         self.timer: asyncio.TimerHandle | None = None
         self.timer_at = 0.0
+
+
+def shared(script: Script) -> Script:
+    """The same script, with one copy of each sound's name for all live calls: a prompt has some thirty names,
+    and they are the same few hundred for everybody."""
+    return Script(tuple(tuple(map(sys.intern, play)) for play in script.plays), script.seconds)
 
 
 class LiveCalls:

@@ -14,6 +14,7 @@ import pytest
 from orchestrator.call import events as ev
 from orchestrator.call.commands import Hangup
 from orchestrator.ledger.records import JobState, Script
+from orchestrator.live import shared
 from orchestrator.pbx.port import PlaySounds, Signal
 from tests.fakes import ANSWERS, BUSY, RINGS, SILENT, Far, new_job, now, run, until
 from tests.floor import floor, node
@@ -54,6 +55,13 @@ async def test_each_play_is_sent_its_own_sounds() -> None:
         await on.submit(new_job(), script=script)
         await on.ended()
         assert tuple(r.sounds for r in on.pbx.requests if isinstance(r, PlaySounds)) == script.plays
+
+
+def test_live_calls_share_the_names_of_the_sounds_that_they_play() -> None:
+    stored = msgspec.json.encode(Script((("en/digits/1",), ("en/digits/2", "en/digits/3")), 5))
+    one, other = (shared(msgspec.json.decode(stored, type=Script)) for _ in range(2))
+    assert one == other == msgspec.json.decode(stored, type=Script)
+    assert all(mine is theirs for mine, theirs in zip(one.plays[1], other.plays[1], strict=True))
 
 
 @virtual
