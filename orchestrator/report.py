@@ -14,7 +14,8 @@ from orchestrator.call.state import Call
 from orchestrator.ledger.records import JobRow, Outgoing
 from orchestrator.notify import payload
 
-_TRUNK = re.compile(r"[@/]([A-Za-z0-9_.\-]+)$")
+_NUMBER = re.compile(r"\{(?:number|e164)\}")
+_AFTER_AT = re.compile(r"@([A-Za-z0-9_.\-]+)")
 
 
 class Told(msgspec.Struct, frozen=True, rename={"from_": "from"}):
@@ -117,9 +118,14 @@ class Reporter:
 
 
 def trunk_of(dial: str) -> str | None:
-    """The trunk that a dial template names: `carrier` of `PJSIP/{number}@carrier`."""
-    found = _TRUNK.search(dial.replace("{number}", "").replace("{e164}", ""))
-    return found.group(1) if found else None
+    """The trunk that a dial template names: `carrier` of `PJSIP/{number}@carrier`, of
+    `sofia/gateway/carrier/{number}` and of `Local/{number}@carrier/n`. None where it names none."""
+    before, *after = _NUMBER.split(dial, maxsplit=1)
+    if found := _AFTER_AT.search("".join(after)):
+        return found.group(1)
+    # The first part is the technology; the last, empty mostly, belongs to the number.
+    parts = before.split("/")[:-1]
+    return parts[-1] if len(parts) > 1 else None
 
 
 def cdr(reporter: Reporter, call: Call, over: Over, attempt: int, trunk: str | None) -> bytes:

@@ -159,6 +159,11 @@ def test_a_batch_is_one_event_whose_id_is_a_function_of_the_calls_in_it() -> Non
         ("PJSIP/{e164}@my-trunk.2", "my-trunk.2"),
         ("PJSIP/trunk/sip:{number}@192.0.2.1", "192.0.2.1"),
         ("PJSIP/{number}", None),
+        ("sofia/gateway/carrier/{number}", "carrier"),
+        ("sofia/carrier/{e164}@sip.example.com;transport=tcp", "sip.example.com"),
+        ("Local/{number}@ctx/n", "ctx"),
+        ("DAHDI/g1/00{number}", "g1"),
+        ("user/{number}", None),
     ],
 )
 def test_the_trunk_is_what_the_dial_template_names(dial: str, trunk: str | None) -> None:
