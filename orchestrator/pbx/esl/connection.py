@@ -190,17 +190,22 @@ class Connection:
 
     async def _lane(self) -> None:
         while True:
-            self._write(await self._out.get())
+            waiting = [await self._out.get()]
             while not self._out.empty():
-                self._write(self._out.get_nowait())
+                waiting.append(self._out.get_nowait())
+            self._write(waiting)
             await self._stream.drain()
 
-    def _write(self, outgoing: Outgoing) -> None:
+    def _write(self, waiting: Sequence[Outgoing]) -> None:
+        """All at once: each write is a call into the system, and costs more than making the command does."""
         self._stream.check_open()
-        if self._table.leave(outgoing.id):
-            job = f"{self._prefix}-0000-4000-8000-{outgoing.id:012x}"
-            self._stream.write(outgoing.command.wire(job))
+        leaving = [outgoing for outgoing in waiting if self._table.leave(outgoing.id)]
+        self._stream.write(b"".join(each.command.wire(self._job(each.id)) for each in leaving))
+        for outgoing in leaving:
             self._left(outgoing.id)
+
+    def _job(self, number: int) -> str:
+        return f"{self._prefix}-0000-4000-8000-{number:012x}"
 
     async def _sweep(self) -> None:
         """One timer for all deadlines: cheaper than one a request, and no finer than anybody needs."""
