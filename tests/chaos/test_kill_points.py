@@ -65,8 +65,9 @@ def test_after_the_originate_has_left_who_answered_is_taken_up_and_nobody_is_dia
         if [attempt.journal for attempt in job.attempts] == [("planned",)]
     ]
     assert uncommitted, "every acceptance was committed before the death"
-    for job_id, job in played.found.stored.items():
-        assert (len(job.attempts), played.rings(job_id)) == (1, 1), job_id
+    for job_id in uncommitted:
+        assert len(played.found.stored[job_id].attempts) == 1, job_id
+        assert played.rings(job_id) == 1, job_id
     taken_up = [job for job in played.found.stored.values() if "alive" in job.attempts[0].journal]
     assert taken_up
     assert {job.outcome for job in taken_up} == {"completed"}
