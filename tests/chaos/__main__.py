@@ -10,6 +10,7 @@ Exit code: 0 when every law held, 1 when one was broken, 2 for a wrong use, 3 wh
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import dataclasses
 import json
@@ -20,12 +21,11 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import uvloop
 
-from tests.chaos.plan import Size, make_plan
+from tests.chaos.plan import Plan, Size, make_plan
 from tests.chaos.show import play, verdict
 from tests.real.lab import LabUnavailableError
 
@@ -80,8 +80,13 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _interrupt(signum: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt(signum)
+async def _run(plan: Plan, folder: Path) -> dict[str, Any]:
+    """One run. SIGTERM, SIGHUP and Ctrl-C unwind it, so that nothing is left behind."""
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await play(plan, folder, _say)
 
 
 @contextlib.contextmanager
@@ -112,7 +117,6 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> int:
     arguments = _arguments()
-    signal.signal(signal.SIGTERM, _interrupt)
     if shutil.which("sipp") is None:
         _say("chaos: sipp is not installed, and without callees nothing can be shown.")
         _say("       mend: apt-get install sip-tester")
@@ -122,13 +126,16 @@ def main() -> int:
         with _folder(arguments.keep) as folder:
             for size in sizes(arguments):
                 _say(command(size))
-                figures = uvloop.run(play(make_plan(size), folder / f"seed-{size.seed}", _say))
+                figures = uvloop.run(_run(make_plan(size), folder / f"seed-{size.seed}"))
                 runs.append(figures)
                 for fault in verdict(figures):
                     _say(f"  BROKEN: {fault}")
     except LabUnavailableError as error:
         _say(f"chaos: {error}")
         return 3
+    except asyncio.CancelledError:
+        _say("chaos: interrupted; what was started is stopped")
+        return 130
     result = total(runs) if len(runs) > 1 else runs[0]
     wrong = [f"seed {run['seed']}: {fault}" for run in runs for fault in verdict(run)]
     text = json.dumps(result, indent=2)

@@ -90,10 +90,13 @@ class Conductor:
         for op in self._plan.ops:
             began, upto = time.monotonic(), done + op.estimate
             doing = asyncio.create_task(self._do(op))
-            while not doing.done():
-                await asyncio.wait([doing], timeout=TICK)
-                self._progress = min(upto, done + time.monotonic() - began) / total
-            doing.result()
+            try:
+                while not doing.done():
+                    await asyncio.wait([doing], timeout=TICK)
+                    self._progress = min(upto, done + time.monotonic() - began) / total
+                doing.result()
+            finally:
+                doing.cancel()
             done = upto
 
     async def _submit(self) -> None:
