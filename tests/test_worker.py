@@ -244,7 +244,7 @@ async def test_while_the_breaker_of_every_node_is_open_readiness_says_why_and_th
             "ast1: its breaker is open: 5 originates in a row failed, the last: refused with 500"
         )
         await house.until(lambda: len(house.outcomes()) == 10)
-        assert worker.why_not_ready() is None
+        await house.until(lambda: worker.why_not_ready() is None)
     assert sorted(house.outcomes().values()) == ["completed"] * 5 + ["failed"] * 5
 
 
