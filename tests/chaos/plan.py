@@ -209,7 +209,7 @@ def _scenes(size: Size, dice: random.Random) -> Iterator[list[Op]]:
         with_worker = kills > 0 and number % 5 in (1, 3)
         kills -= with_worker
         yield _pbx_dies(dice, with_worker=with_worker)
-    for _ in range(max(1, size.worker_kills // 10)):
+    for _ in range(max(1, size.worker_kills // 6)):
         with_worker = kills > 0 and dice.random() < 0.6
         scene = _trouble(next(troubles), dice, with_worker=with_worker)
         kills -= sum(op.action == "kill" for op in scene)
