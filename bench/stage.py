@@ -34,6 +34,17 @@ HOLD = """<speak>
 """
 """What is said by default, and a long silence."""
 _DIAL = {"ari": "PJSIP/{number}@lab", "esl": "sofia/gateway/lab/{number}"}
+_NODE = """
+[[pbx]]
+name = "virtual{n}"
+app = "bench{n}"
+kind = "{kind}"
+url = "{url}"
+password = "virtual"
+dial = "{dial}"
+max_cps = {max_cps}
+max_calls = {max_calls}
+"""
 _AT_ONCE = 500
 ORCHESTRATOR = ("-m", "orchestrator")
 """The interpreter's arguments that run the command line."""
@@ -46,6 +57,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     webhooks: bool = True
     max_cps: float
     max_calls: int
+    nodes: int = 1
+    """As how many nodes the worker drives the one virtual PBX. Each pulls jobs for itself."""
     speed: float
     """Seconds of the virtual PBX in one second."""
     hold: float = 1.0
@@ -72,8 +85,8 @@ class Stage(msgspec.Struct, frozen=True):
 
     def live(self) -> int:
         """How many calls live, by the worker's own word; up to a second old."""
-        found = re.search(r"orchestrator_live_calls\{[^}]*\} ([0-9.]+)", metrics(self.listen))
-        return int(float(found.group(1))) if found else 0
+        found = re.findall(r"orchestrator_live_calls\{[^}]*\} ([0-9.]+)", metrics(self.listen))
+        return sum(int(float(count)) for count in found)
 
 
 @contextlib.contextmanager
@@ -174,7 +187,17 @@ def _wait_addresses(pbx: subprocess.Popen[bytes], log: Path) -> dict[str, str]:
     raise RuntimeError("the virtual PBX does not stand; see its log")
 
 
+def _of_node(plan: Plan) -> dict[str, Any]:
+    return {
+        "kind": "asterisk" if plan.face == "ari" else "freeswitch",
+        "dial": _DIAL[plan.face],
+        "max_cps": plan.max_cps / plan.nodes,
+        "max_calls": -(-plan.max_calls // plan.nodes),
+    }
+
+
 def _configure(plan: Plan, folder: Path, url: str, port: int, listen: str) -> Path:
+    nodes = "".join(_NODE.format(n=n, url=url, **_of_node(plan)) for n in range(plan.nodes))
     notify = f'[notify]\nurl = "http://127.0.0.1:{port}/events"\nsecret = "{SECRET}"' if plan.webhooks else ""
     path = folder / "worker.toml"
     path.write_text(
@@ -184,14 +207,7 @@ name = "bench"
 log_level = "warning"
 [ledger]
 url = "sqlite:///ledger.db"
-[[pbx]]
-name = "virtual"
-kind = "{"asterisk" if plan.face == "ari" else "freeswitch"}"
-url = "{url}"
-password = "virtual"
-dial = "{_DIAL[plan.face]}"
-max_cps = {plan.max_cps}
-max_calls = {plan.max_calls}
+{nodes}
 [http]
 listen = "{listen}"
 {notify}

@@ -40,8 +40,9 @@ def whole_calls(face: Face, options: argparse.Namespace, folder: Path) -> dict[s
         plan = Plan(
             face=face,
             webhooks=webhooks,
-            max_cps=1000.0,
+            max_cps=1000.0 * options.nodes,
             max_calls=options.concurrent,
+            nodes=options.nodes,
             speed=SPEED,
         )
         part = folder / f"{face}{mark}"
@@ -58,7 +59,9 @@ def live_calls(face: Face, options: argparse.Namespace, folder: Path) -> dict[st
     """Live calls, all at once."""
     _say(f"{face}: {options.live} live calls, {options.ramp:g} more a second ...")
     hold = PATIENCE + 2 * options.live / options.ramp
-    plan = Plan(face=face, max_cps=options.ramp, max_calls=options.live, speed=1.0, hold=hold)
+    plan = Plan(
+        face=face, max_cps=options.ramp, max_calls=options.live, nodes=options.nodes, speed=1.0, hold=hold
+    )
     trace = folder / f"{face}.memory"
     runner = ("-m", "bench.watched", "memory", str(trace)) if options.profile else ORCHESTRATOR
     found = holding(
@@ -115,6 +118,7 @@ def main() -> None:
     parser.add_argument("--concurrent", type=int, default=400, help="of which so many at once, at most")
     parser.add_argument("--live", type=int, default=10_000, help="live calls to hold; 0: none")
     parser.add_argument("--ramp", type=float, default=250, help="live calls begun, and ended, a second")
+    parser.add_argument("--nodes", type=int, default=1, help="as how many nodes the PBX is driven")
     parser.add_argument("--rest", type=float, default=3.0, help="seconds of rest before memory is read")
     parser.add_argument("--face", choices=FACES, action="append", help="one of the two alone")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures here as JSON")
