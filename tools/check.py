@@ -34,7 +34,7 @@ def main() -> int:
         return 1
     if arguments.lint:
         return 0
-    if not run("tests that listen", ["pytest", "-q", "-m", "alone", *more]):
+    if not run("tests that listen", ["pytest", "-n", "2", "--dist", "load", "-q", "-m", "alone", *more]):
         return 1
     print("── tests ".ljust(78, "─"), flush=True)
     # Half of the time goes by while calls ring and are listened to: more workers than cores wait together.
