@@ -152,8 +152,9 @@ def make_pbx(
     clock: Clock,
     app: str | None = None,
     reacted: Callable[[float], None] = lambda seconds: None,
+    may_connect: Callable[[], bool] = lambda: True,
 ) -> Pbx:
-    """The adapter of one node.
+    """The adapter of one node. `may_connect` is asked before each connection to an Asterisk.
 
     Raises `ConfigError`.
     """
@@ -162,7 +163,9 @@ def make_pbx(
     chance = random.SystemRandom()
     if pbx.kind == "freeswitch":
         return EslPbx(esl_settings(pbx, app), sink, clock=clock, random=chance, reacted=reacted)
-    return AriPbx(ari_settings(pbx, app), sink, clock=clock, random=chance, reacted=reacted)
+    return AriPbx(
+        ari_settings(pbx, app), sink, clock=clock, random=chance, reacted=reacted, may_connect=may_connect
+    )
 
 
 def virtual_node(

@@ -122,7 +122,7 @@ class Worker:
             ledger.on_deliveries = self.notifier.offer
         for pbx in config.pbx:
             reacted = self.meters.reaction_seconds.labels(pbx.name).observe
-            adapter = setup.make_pbx(pbx, self.live.sink, clock, apps[pbx.name], reacted)
+            adapter = setup.make_pbx(pbx, self.live.sink, clock, apps[pbx.name], reacted, tenure.holds)
             dispatcher = NodeDispatcher(
                 pbx,
                 ledger,

@@ -46,6 +46,9 @@ RING_TIMEOUT: Final = 5
 SECONDS_A_DIGIT: Final = 0.8
 LONGEST_CALL: Final = 60.0
 LAST_CALL: Final = 5.0
+SHORT_CALL: Final = 4.0
+"""Seconds that a short one takes, about."""
+MOST_DIGITS: Final = 10
 ANSWERING: Final = 0.75
 """The part of the callees that answer."""
 
@@ -147,7 +150,8 @@ def make_plan(size: Size) -> Plan:
     ops = tuple(_ops(size, random.Random(f"faults/{size.seed}")))
     seconds = max(sum(op.estimate for op in ops), size.calls / size.rate)
     # So long that about `live` of them are on at the same time, and over soon after the last fault.
-    length = min(LONGEST_CALL, size.live * seconds / max(1, size.calls) / ANSWERING)
+    each = size.live * seconds / max(1, size.calls) / ANSWERING
+    length = min(LONGEST_CALL, max(SHORT_CALL, (each - SHORT * SHORT_CALL) / (1 - SHORT)))
     dice = random.Random(f"jobs/{size.seed}")
     jobs = []
     for number in range(size.calls):
@@ -167,7 +171,7 @@ def _job(seed: int, number: int, length: float, dice: random.Random) -> PlannedJ
     }
     digits, plays = 4, 1
     if dice.random() >= SHORT:
-        digits = 6
+        digits = min(MOST_DIGITS, max(6, round(length / 9 / SECONDS_A_DIGIT)))
         plays = max(1, min(9, round(length / (digits * SECONDS_A_DIGIT))))
     body["code"] = "".join(dice.choices("0123456789", k=digits))
     body["plays"] = plays

@@ -35,7 +35,7 @@ class AriPbx:
     """One Asterisk node. `clock` gives seconds since the epoch, `random` the jitter of reconnecting.
 
     `reacted` is told how long each answered call waited for its first play: from the moment when its
-    StasisStart was read until the play request was written.
+    StasisStart was read until the play request was written. `may_connect` is asked before each connection.
     """
 
     def __init__(
@@ -46,12 +46,14 @@ class AriPbx:
         clock: Callable[[], float],
         random: Random,
         reacted: Callable[[float], None] = lambda seconds: None,
+        may_connect: Callable[[], bool] = lambda: True,
     ) -> None:
         self._settings = settings
         self._sink = sink
         self._clock = clock
         self._random = random
         self._reacted = reacted
+        self._may_connect = may_connect
         self._ready_at: dict[str, float] = {}
         self._table = RequestTable(settings)
         self._http: aiohttp.ClientSession | None = None
@@ -137,6 +139,8 @@ class AriPbx:
 
     async def _one_connection(self, http: aiohttp.ClientSession) -> PbxError:
         """Connect and serve. Returns the fault that ended it, after every request's fate has been told."""
+        if not self._may_connect():  # Asterisk would take the application from who owns it now
+            return PbxUnreachable(f"pbx {self.name}: it is not certain that its calls are still ours")
         try:
             events = await open_events(http, self._settings)
             try:
