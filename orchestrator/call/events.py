@@ -110,6 +110,31 @@ class Digit(Event, frozen=True, gc=False, tag="digit"):
     digit: str
 
 
+class Bridged(Event, frozen=True, gc=False, tag="bridged"):
+    """The two legs of a callback hear each other. Told of the caller's channel."""
+
+
+class BridgeRefused(Event, frozen=True, gc=False, tag="bridge_refused"):
+    """The PBX did not connect the legs (`status`, 0 when the request itself was lost)."""
+
+    status: int
+    reason: str
+
+
+class RecordingStarted(Event, frozen=True, gc=False, tag="recording_started"):
+    """The PBX records what the legs say to each other."""
+
+    recording: str
+
+
+class RecordingFinished(Event, frozen=True, gc=False, tag="recording_finished"):
+    """The recording is over and lies on the PBX. With `ok` false there is none."""
+
+    recording: str
+    ok: bool = True
+    reason: str = ""
+
+
 class HangupRequested(Event, frozen=True, gc=False, tag="hangup_requested"):
     """Somebody asked to end the call; the channel still exists. `by_us`: from the PBX's own side, such as by
     our request; else the far end hung up."""
@@ -153,7 +178,13 @@ class TimerFired(Event, frozen=True, gc=False, tag="timer"):
     timer: str
 
 
-CallEvent = (
+class OfCallee(Event, frozen=True, gc=False, tag="of_callee"):
+    """An event of a callback's second leg; those of the first stand alone."""
+
+    event: "LegEvent"
+
+
+LegEvent = (
     Planned
     | Accepted
     | Refused
@@ -167,6 +198,10 @@ CallEvent = (
     | PlayStarted
     | PlayFinished
     | Digit
+    | Bridged
+    | BridgeRefused
+    | RecordingStarted
+    | RecordingFinished
     | HangupRequested
     | Ended
     | Alive
@@ -174,3 +209,7 @@ CallEvent = (
     | CancelRequested
     | TimerFired
 )
+"""What can happen to one leg."""
+
+CallEvent = LegEvent | OfCallee
+"""What can happen to a call: all that a journal can hold."""

@@ -2,6 +2,7 @@
 
 PbxError
 ├── PbxConfigError      waiting will not mend it: wrong password, wrong address path, no such application
+├── RecordingNotFound   it has no recording of that name
 ├── PbxUnreachable      nobody answers there now
 └── PbxProtocolError    the peer broke the protocol; the connection is closed
 """
@@ -17,6 +18,10 @@ class PbxConfigError(PbxError):
 
 class PbxUnreachable(PbxError):
     """No PBX answers at that address now."""
+
+
+class RecordingNotFound(PbxError):
+    """The PBX has no recording of that name: it was never made, or was deleted."""
 
 
 class PbxProtocolError(PbxError):

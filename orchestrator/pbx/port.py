@@ -13,7 +13,16 @@ from typing import Protocol
 
 import msgspec
 
-from orchestrator.call.commands import Ask, Hangup, StopPlay
+from orchestrator.call.commands import (
+    Ask,
+    Bridge,
+    DropBridge,
+    Hangup,
+    Record,
+    Ringback,
+    StopPlay,
+    StopRecording,
+)
 from orchestrator.call.events import CallEvent
 
 
@@ -36,6 +45,8 @@ class PlaySounds(msgspec.Struct, frozen=True, gc=False):
     channel: str
     playback: str
     sounds: tuple[str, ...]
+    both: bool = False
+    """To both sides of the channel's bridge, not to the channel alone."""
 
     def __repr__(self) -> str:
         return (
@@ -43,7 +54,18 @@ class PlaySounds(msgspec.Struct, frozen=True, gc=False):
         )
 
 
-Request = Dial | PlaySounds | StopPlay | Hangup | Ask
+Request = (
+    Dial
+    | PlaySounds
+    | Ringback
+    | StopPlay
+    | Bridge
+    | DropBridge
+    | Record
+    | StopRecording
+    | Hangup
+    | Ask
+)
 
 
 class Signal(msgspec.Struct, frozen=True, gc=False):
@@ -99,3 +121,15 @@ class Pbx(Protocol):
 
     async def check_sounds(self, sounds: Sequence[str]) -> SoundCheck:
         """Ask the PBX which of these library ids it can play."""
+
+    async def fetch_recording(self, recording: str) -> bytes:
+        """The recording as a WAV file, whatever the PBX made it as. Needs no `run`.
+
+        Raises `RecordingNotFound`, or `PbxUnreachable` when the PBX cannot be asked now.
+        """
+
+    async def delete_recording(self, recording: str) -> None:
+        """Delete the recording from the PBX; one that is not there is no error. Needs no `run`.
+
+        Raises `PbxUnreachable`.
+        """
