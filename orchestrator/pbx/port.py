@@ -55,16 +55,7 @@ class PlaySounds(msgspec.Struct, frozen=True, gc=False):
 
 
 Request = (
-    Dial
-    | PlaySounds
-    | Ringback
-    | StopPlay
-    | Bridge
-    | DropBridge
-    | Record
-    | StopRecording
-    | Hangup
-    | Ask
+    Dial | PlaySounds | Ringback | StopPlay | Bridge | DropBridge | Record | StopRecording | Hangup | Ask
 )
 
 

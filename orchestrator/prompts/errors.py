@@ -8,6 +8,8 @@ PromptError
 ├── TemplateFailed       the template broke off: a variable without a value, a forbidden or endless operation
 ├── SsmlInvalid          what the template made is not the SSML we speak
 ├── SoundMissing         a text or a sound that nobody has recorded
+├── EngineMissing        no speech engine for a free text's language or voice
+├── EngineFailed         the speech engine did not render a text
 └── PromptTooLong        more than a prompt may hold
 
 A message says what, where, and the mend. It never holds a code, or the value of a variable: a text is
@@ -70,3 +72,11 @@ class SoundMissing(PromptError):
 
 class PromptTooLong(PromptError):
     """The prompt is larger, deeper or longer than a prompt may be."""
+
+
+class EngineMissing(PromptError):
+    """No speech engine speaks the language well enough, or has the voice."""
+
+
+class EngineFailed(PromptError):
+    """The speech engine did not render the text."""
