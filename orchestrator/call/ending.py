@@ -69,6 +69,10 @@ def end_hanging_up(call: Call, event: ev.Ended | None, now: float, certain: bool
         case "ring_timeout":
             reason = "nobody answered within the ring time-out"
             return end(call, now, Outcome.NO_ANSWER, reason, by="orchestrator", ended=event, certain=certain)
+        case "not_confirmed":
+            reason = "nobody pressed the key that the notice asked for"
+            outcome = Outcome.NOT_CONFIRMED
+            return end(call, now, outcome, reason, by="orchestrator", ended=event, certain=certain)
         case "callee":
             if event is not None:
                 return ended_after_answer(call, event, now)

@@ -18,13 +18,43 @@ class Event(msgspec.Struct, frozen=True, gc=False, tag_field="e", omit_defaults=
     """Anything that can happen to a call."""
 
 
+class Collect(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The keys that an item of a notice asks for. Times in seconds."""
+
+    max_digits: int
+    timeout: float = 5.0
+    """From the end of the prompt, and from each key."""
+    terminator: str = "#"
+    """The key that ends the input; empty for none."""
+    replay_on: str = "1"
+    """The key that, pressed first, has the prompt played again; empty for none."""
+    max_replays: int = 2
+
+
+class Gate(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The key to press before a notice says anything."""
+
+    digit: str
+    plays: int
+    """How often it is asked for."""
+    timeout: float = 5.0
+    """Seconds that each asking waits after its prompt."""
+
+
+class Notice(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A notice as far as the machine knows it: for each item the keys it asks for, if any."""
+
+    collects: tuple[Collect | None, ...]
+    gate: Gate | None = None
+
+
 # Our own side: what became of the requests we made.
 
 
 class Planned(Event, frozen=True, gc=False, tag="planned"):
     """The intent to dial is durable. `pbx` is the node that will dial; `plays` how often the prompt plays.
 
-    `play_seconds` is the longest play's length, rounded up so far that it tells nothing of the code.
+    `play_seconds` is the longest prompt's length, rounded up so far that it tells nothing of the code.
     """
 
     pbx: str
@@ -34,6 +64,7 @@ class Planned(Event, frozen=True, gc=False, tag="planned"):
     ring_timeout: float
     max_duration: float
     caller_id: str | None = None
+    notice: Notice | None = None
 
 
 class Accepted(Event, frozen=True, gc=False, tag="accepted"):

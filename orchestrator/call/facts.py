@@ -52,6 +52,19 @@ class Pressed(msgspec.Struct, frozen=True, gc=False, tag="pressed"):
     at: float
 
 
+class Collected(msgspec.Struct, frozen=True, gc=False, tag="collected"):
+    """The keys pressed at item number `item` (from 1); `complete` when they were all that it asked for, or
+    ended by its terminator."""
+
+    at: float
+    item: int
+    digits: str
+    complete: bool
+
+    def __repr__(self) -> str:
+        return f"Collected(item={self.item}, digits=<{len(self.digits)}>, complete={self.complete})"
+
+
 class Undialed(msgspec.Struct, frozen=True, gc=False, tag="undialed"):
     """The originate never left us: nobody was rung, and the same attempt may be made again."""
 
@@ -74,4 +87,4 @@ class Over(msgspec.Struct, frozen=True, gc=False, tag="over"):
     certain: bool
 
 
-Fact = Dialing | Rings | Answer | PlayBegan | PlayDone | Pressed | Undialed | Over
+Fact = Dialing | Rings | Answer | PlayBegan | PlayDone | Pressed | Collected | Undialed | Over

@@ -21,7 +21,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from orchestrator.call import events as ev
-from orchestrator.call.commands import Ask, Command, Hangup, Originate, Play, StopPlay
+from orchestrator.call.commands import Ask, Command, Hangup, Originate
 from orchestrator.call.ending import (
     end,
     end_hanging_up,
@@ -32,15 +32,25 @@ from orchestrator.call.ending import (
     gone_after_answer,
     gone_before_answer,
 )
-from orchestrator.call.facts import Answer, Dialing, Fact, PlayBegan, PlayDone, Pressed, Rings, Undialed
+from orchestrator.call.facts import Answer, Dialing, Fact, Rings, Undialed
 from orchestrator.call.outcome import Outcome
+from orchestrator.call.playing import (
+    alive_collecting,
+    digit,
+    digit_after,
+    digits_over,
+    hang_up,
+    play_again,
+    play_finished,
+    play_next,
+    play_refused,
+    play_started,
+)
 from orchestrator.call.state import (
     ASK_RETRY,
     ASK_TRIES,
     HANGUP_RETRY,
     HANGUP_TRIES,
-    PLAY_MARGIN,
-    PLAY_START_TIMEOUT,
     READY_TIMEOUT,
     RING_GRACE,
     Call,
@@ -87,6 +97,7 @@ def _plan(call: Call, event: ev.Planned, now: float) -> Step:
         caller_id=event.caller_id,
         plays=event.plays,
         play_seconds=event.play_seconds,
+        notice=event.notice,
         ring_timeout=event.ring_timeout,
         max_duration=event.max_duration,
         planned_at=now,
@@ -136,68 +147,14 @@ def _answered(call: Call, _event: object, now: float) -> Step:
 
 def _ready(call: Call, _event: object, now: float) -> Step:
     timers = _without(call, "ready")
-    return _play_next(replace(call, state=State.PLAYING, timers=timers), now)
+    return play_next(replace(call, state=State.PLAYING, timers=timers), now)
 
 
 def _dial_status(call: Call, event: ev.Dialed, _now: float) -> Step:
     return Step(replace(call, dial_status=event.status))
 
 
-# ── playing ───────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _play_next(call: Call, now: float) -> Step:
-    if call.play >= call.plays:
-        return _hang_up(call, "done", now)
-    call = replace(
-        call, play=call.play + 1, replays=0, timers={**call.timers, "play": now + PLAY_START_TIMEOUT}
-    )
-    return Step(call, (Play(call.id, call.playback, call.play),))
-
-
-def _play_started(call: Call, event: ev.PlayStarted, now: float) -> Step:
-    if event.playback != call.playback:
-        return Step(call)
-    call = replace(call, timers={**call.timers, "play": now + call.play_seconds + PLAY_MARGIN})
-    return Step(call, (), (PlayBegan(now, call.play),))
-
-
-def _play_finished(call: Call, event: ev.PlayFinished, now: float) -> Step:
-    if event.playback != call.playback:
-        return Step(call)
-    if not event.ok:
-        return _hang_up(call, "play_failed", now)
-    done = PlayDone(now, call.play)
-    after = _play_next(replace(call, plays_completed=call.play, timers=_without(call, "play")), now)
-    return Step(after.call, after.commands, (done, *after.facts))
-
-
-def _play_refused(call: Call, event: ev.PlayRefused, now: float) -> Step:
-    # 404: the channel went while we asked; its end is on the way and tells more than we can.
-    # 0: the request was lost, mostly with its connection. The next connection finds the call alive and begins
-    # the play anew; should none come in time, the play's timer ends the call.
-    if event.playback != call.playback or event.status in (0, 404):
-        return Step(call)
-    return _hang_up(call, "play_failed", now)
-
-
-def _play_again(call: Call, now: float) -> Step:
-    """Nobody looked: whether the playback still runs is unknown, so the interrupted play starts anew."""
-    old = call.playback
-    call = replace(call, replays=call.replays + 1, timers={**call.timers, "play": now + PLAY_START_TIMEOUT})
-    return Step(call, (StopPlay(call.id, old), Play(call.id, call.playback, call.play)))
-
-
-def _digit(call: Call, _event: object, now: float) -> Step:
-    return Step(call, (), (Pressed(now),))
-
-
 # ── ending ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _hang_up(call: Call, why: Why, now: float) -> Step:
-    call = replace(call, state=State.HANGING_UP, why=why, tries=1, timers={"hangup": now + HANGUP_RETRY})
-    return Step(call, (Hangup(call.id),))
 
 
 def _others_hang_up(call: Call, event: ev.HangupRequested, now: float) -> Step:
@@ -221,7 +178,7 @@ def _hangup_refused(call: Call, event: ev.HangupRefused, now: float) -> Step:
 
 
 def _cancel(call: Call, _event: object, now: float) -> Step:
-    return _hang_up(call, "cancel", now)
+    return hang_up(call, "cancel", now)
 
 
 def _hang_up_once_more(call: Call, _event: object, _now: float) -> Step:
@@ -255,20 +212,22 @@ def _timer(call: Call, event: ev.TimerFired, now: float) -> Step:
         case "hangup":
             return _hang_up_again(call, now)
         case "ring":
-            return _hang_up(call, "ring_timeout", now)
+            return hang_up(call, "ring_timeout", now)
         case "duration":
-            return _hang_up(call, "max_duration", now)
+            return hang_up(call, "max_duration", now)
         case "ready":
-            return _hang_up(call, "not_ready", now)
+            return hang_up(call, "not_ready", now)
+        case "digits":
+            return digits_over(call, now)
         case _:
-            return _hang_up(call, "play_failed", now)
+            return hang_up(call, "play_failed", now)
 
 
 def _alive(call: Call, event: ev.Alive, now: float) -> Step:
     """The PBX says that the channel lives: catch up with as much as it tells."""
     if event.ready:
         if call.state is State.PLAYING:
-            return _play_again(call, now)
+            return play_again(call, now)
         return _catch_up(call, ev.Ready(), now)
     if event.up:
         return _catch_up(call, ev.Answered(), now)
@@ -361,7 +320,7 @@ TABLE: Final[Mapping[State, Mapping[type[ev.Event], Handler]]] = {
     },
     State.ANSWERED: {
         ev.Ready: _ready,
-        ev.Digit: _digit,
+        ev.Digit: digit,
         ev.HangupRequested: _others_hang_up,
         ev.Ended: ended_after_answer,
         ev.Alive: _alive,
@@ -370,13 +329,22 @@ TABLE: Final[Mapping[State, Mapping[type[ev.Event], Handler]]] = {
         ev.TimerFired: _timer,
     },
     State.PLAYING: {
-        ev.PlayRefused: _play_refused,
-        ev.PlayStarted: _play_started,
-        ev.PlayFinished: _play_finished,
-        ev.Digit: _digit,
+        ev.PlayRefused: play_refused,
+        ev.PlayStarted: play_started,
+        ev.PlayFinished: play_finished,
+        ev.Digit: digit,
         ev.HangupRequested: _others_hang_up,
         ev.Ended: ended_after_answer,
         ev.Alive: _alive,
+        ev.Gone: gone_after_answer,
+        ev.CancelRequested: _cancel,
+        ev.TimerFired: _timer,
+    },
+    State.COLLECTING: {
+        ev.Digit: digit_after,
+        ev.HangupRequested: _others_hang_up,
+        ev.Ended: ended_after_answer,
+        ev.Alive: alive_collecting,
         ev.Gone: gone_after_answer,
         ev.CancelRequested: _cancel,
         ev.TimerFired: _timer,

@@ -19,6 +19,7 @@ class Outcome(StrEnum):
 
     COMPLETED = "completed"
     HUNG_UP_EARLY = "hung_up_early"
+    NOT_CONFIRMED = "not_confirmed"
     BUSY = "busy"
     NO_ANSWER = "no_answer"
     REJECTED = "rejected"

@@ -6,6 +6,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from orchestrator.call.commands import Command
+from orchestrator.call.events import Notice
 from orchestrator.call.facts import Fact
 
 
@@ -19,11 +20,22 @@ class State(StrEnum):
     RINGING = "ringing"
     ANSWERED = "answered"
     PLAYING = "playing"
+    COLLECTING = "collecting"
     HANGING_UP = "hanging_up"
     ENDED = "ended"
 
 
-Why = Literal["done", "callee", "pbx", "cancel", "ring_timeout", "max_duration", "play_failed", "not_ready"]
+Why = Literal[
+    "done",
+    "callee",
+    "pbx",
+    "cancel",
+    "ring_timeout",
+    "max_duration",
+    "play_failed",
+    "not_ready",
+    "not_confirmed",
+]
 """Why a call is being ended."""
 
 RING_GRACE: Final = 5.0
@@ -54,6 +66,7 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     caller_id: str | None = None
     plays: int = 0
     play_seconds: int = 0
+    notice: Notice | None = None
     ring_timeout: float = 30.0
     max_duration: float = 120.0
     planned_at: float | None = None
@@ -64,6 +77,12 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     play: int = 0
     replays: int = 0
     plays_completed: int = 0
+    asked: int = 0
+    """How often the present prompt was asked for again, by key or for want of one."""
+    digits: str = ""
+    """The keys pressed at the present prompt."""
+    collected: int = 0
+    """How many keys were collected in all."""
     dial_status: str = ""
     why: Why | None = None
     tries: int = 0

@@ -8,9 +8,18 @@ CALL = "c1"
 PLANNED = ev.Planned(
     pbx="ast1", number="+12025550100", plays=2, play_seconds=10, ring_timeout=30.0, max_duration=120.0
 )
+NOTICE = ev.Planned(
+    pbx="ast1",
+    number="+12025550100",
+    plays=1,
+    play_seconds=10,
+    ring_timeout=30.0,
+    max_duration=120.0,
+    notice=ev.Notice((ev.Collect(2), None, ev.Collect(4, 3.0, "*", "", 0)), ev.Gate("5", 2)),
+)
 
-playbacks = st.sampled_from([f"{CALL}-1", f"{CALL}-2", f"{CALL}-1r1", f"{CALL}-2r1", "another"])
-timers = st.sampled_from(["ring", "ask", "ready", "play", "duration", "hangup", "unknown"])
+playbacks = st.sampled_from([f"{CALL}-1", f"{CALL}-2", f"{CALL}-1r1", f"{CALL}-2r1", f"{CALL}-3", "another"])
+timers = st.sampled_from(["ring", "ask", "ready", "play", "digits", "duration", "hangup", "unknown"])
 causes = st.one_of(st.integers(0, 127), st.sampled_from([0, 16, 17, 19, 21, 34]))
 sip = st.one_of(st.none(), st.sampled_from([200, 404, 480, 486, 487, 503, 603]), st.integers(100, 699))
 
