@@ -15,6 +15,7 @@ import msgspec
 import phonenumbers
 from msgspec import UNSET, Meta, UnsetType
 
+from orchestrator.job_kinds import faults_of_kind
 from orchestrator.validate import Fault, Invalid, decode, valid_fields
 
 _END = r"(?![\s\S])"  # the very end, in Python's and in ECMA's dialect; `$` would let a newline through
@@ -50,6 +51,7 @@ EventType = Literal[
 ]
 RetryOutcome = Literal[
     "hung_up_early",
+    "not_confirmed",
     "busy",
     "no_answer",
     "rejected",
@@ -91,29 +93,61 @@ class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Collect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Digits to collect after an item of a notice."""
+    """Keys to collect at an item of a notice. A key that is pressed ends the prompt."""
 
-    max_digits: Annotated[int, Meta(ge=1, le=32)]
-    timeout: Annotated[float, Meta(gt=0, le=60)] = 5.0
-    terminator: Annotated[str, Meta(pattern=rf"^[0-9*#]?{_END}")] = "#"
-    replay_on: Annotated[str, Meta(pattern=rf"^[0-9*#]?{_END}")] = "1"
-    max_replays: Annotated[int, Meta(ge=0, le=9)] = 2
+    max_digits: Annotated[int, Meta(ge=1, le=32, description="1 to 32; so many keys end the input.")]
+    timeout: Annotated[
+        float, Meta(gt=0, le=60, description="Seconds from the end of the prompt, and from each key.")
+    ] = 5.0
+    terminator: Annotated[
+        str, Meta(pattern=rf"^[0-9*#]?{_END}", description="The key that ends the input; empty for none.")
+    ] = "#"
+    replay_on: Annotated[
+        str,
+        Meta(
+            pattern=rf"^[0-9*#]?{_END}",
+            description="The key that, pressed first, has the item played again; empty for none.",
+        ),
+    ] = "1"
+    max_replays: Annotated[int, Meta(ge=0, le=9, description="0 to 9.")] = 2
+
+
+class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A key to press before a notice says anything, so that voicemail hears nothing of it."""
+
+    digit: Annotated[str, Meta(pattern=rf"^[0-9*#]{_END}", description="The key: 0-9, * or #.")] = "1"
+    plays: Annotated[int, Meta(ge=1, le=9, description="How often it is asked for.")] = 3
+    timeout: Annotated[
+        float, Meta(gt=0, le=60, description="Seconds that each asking waits after its prompt.")
+    ] = 5.0
+    template: TemplateName = "gate"
 
 
 class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One part of a notice: a template, a sound or a text."""
+    """One part of what is said: a template, a sound or a text."""
 
     template: TemplateName | None = None
-    sound: Annotated[str, Meta(max_length=128)] | None = None
-    text: Annotated[str, Meta(max_length=4096)] | None = None
-    variables: dict[VariableName, VariableValue] = {}
+    sound: Annotated[str, Meta(max_length=128, description="A sound's id, such as own/closing.")] | None = (
+        None
+    )
+    text: (
+        Annotated[str, Meta(max_length=4096, description="Spoken by a speech engine; plain text.")] | None
+    ) = None
+    variables: Annotated[dict[VariableName, VariableValue], Meta(max_length=32)] = {}
+    """Besides the job's own, and instead of those of the same name."""
     collect: Collect | None = None
 
     def __repr__(self) -> str:
         return "Item(…)"
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"from_": "from"}):
+class Job(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    rename={"from_": "from", "plays_": "plays"},
+):
     """A job as the contract has it. See docs/producers.md for each field."""
 
     id: Id | UnsetType = UNSET
@@ -124,9 +158,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     template: TemplateName | None = None
     language: LanguageTag | None = None
     variables: Annotated[dict[VariableName, VariableValue], Meta(max_length=32)] = {}
-    plays: Annotated[int, Meta(ge=1, le=9, description="1 to 9.")] = 2
+    plays_: (
+        Annotated[int, Meta(ge=1, le=9, description="1 to 9; 2 when absent, 1 where keys are collected.")]
+        | UnsetType
+    ) = UNSET
     items: Annotated[list[Item], Meta(min_length=1, max_length=5)] | None = None
+    gate: Gate | None = None
     caller: E164 | None = None
+    caller_from: E164 | None = None
+    """The caller ID that the first leg of a callback shows; as `from` when absent."""
     record: bool = False
     ring_timeout: Annotated[float, Meta(ge=5, le=120, description="5 to 120 seconds.")] = 30
     max_duration: Annotated[float, Meta(ge=1, le=14400, description="1 to 14400 seconds.")] | None = None
@@ -139,6 +179,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
 
     def __repr__(self) -> str:
         return f"Job(id={self.id!r}, kind={self.kind.value!r})"
+
+    @property
+    def plays(self) -> int:
+        """How often the prompt is played: as asked for, else twice, and once where keys are collected or a
+        callback's caller is spoken to."""
+        if self.plays_ is not UNSET:
+            return self.plays_
+        collects = any(item.collect is not None for item in self.items or ())
+        return 1 if collects or self.kind is Kind.CALLBACK else 2
 
     @property
     def longest(self) -> float:
@@ -186,18 +235,11 @@ def fields_of(faults: Iterable[Fault]) -> set[str]:
 def _faults(job: Job, faulty: Collection[str], min_code_digits: int) -> list[Fault]:
     if "kind" in faulty:
         return []  # what the other fields must be hangs on it
-    if job.kind is not Kind.CODE:
-        return [Fault("$.kind", f"`{job.kind}` is not supported by this version; only `code` is.")]
-    faults: list[Fault] = []
-    if not is_possible(job.to):
-        faults.append(Fault("$.to", "not a possible number: check its country code and length."))
-    if job.code is None:
-        faults.append(Fault("$.code", "required for a job of kind `code`"))
-    elif len(job.code) < min_code_digits:
-        faults.append(Fault("$.code", f"too short: the configuration asks for {min_code_digits} digits"))
-    for name, wanted in (("items", "notice"), ("caller", "callback"), ("record", "callback")):
-        if getattr(job, name):
-            faults.append(Fault(f"$.{name}", f"only for a job of kind `{wanted}`"))
+    faults = faults_of_kind(job, min_code_digits)
+    for field in ("to", "caller"):
+        number = getattr(job, field)
+        if number is not None and not is_possible(number):
+            faults.append(Fault(f"$.{field}", "not a possible number: check its country code and length."))
     return faults
 
 
@@ -213,6 +255,7 @@ def is_possible(number: str) -> bool:
 def public(job: Job) -> dict[str, Any]:
     """The job without its secrets: what is stored in the clear and shown."""
     data: dict[str, Any] = msgspec.to_builtins(job)
+    data["plays"] = job.plays
     for secret in ("code", "variables", "items"):
         data.pop(secret, None)
     return data
@@ -220,4 +263,4 @@ def public(job: Job) -> dict[str, Any]:
 
 def canonical(job: Job) -> bytes:
     """The job's whole content but its id, the same bytes for the same content. A secret: never stored."""
-    return msgspec.json.encode(msgspec.structs.replace(job, id=UNSET), order="sorted")
+    return msgspec.json.encode(msgspec.structs.replace(job, id=UNSET, plays_=job.plays), order="sorted")

@@ -111,9 +111,68 @@ def test_an_id_is_of_the_allowed_characters(id: str) -> None:
     assert set(faults(GOOD | {"id": id})) == {"$.id"}
 
 
-@pytest.mark.parametrize("kind", ["notice", "callback"])
-def test_a_kind_not_supported_yet_is_refused(kind: str) -> None:
-    assert "not supported" in faults(GOOD | {"kind": kind})["$.kind"]
+NOTICE: dict[str, Any] = {"kind": "notice", "to": "+12025550100", "template": "hello"}
+CALLBACK: dict[str, Any] = {"kind": "callback", "to": "+12025550100", "caller": "+12025550106"}
+
+
+@pytest.mark.parametrize(
+    ("job", "path"),
+    [
+        (GOOD | {"items": [{"text": "x"}]}, "$.items"),
+        (GOOD | {"gate": {}}, "$.gate"),
+        (GOOD | {"caller": "+12025550101"}, "$.caller"),
+        (GOOD | {"caller_from": "+12025550101"}, "$.caller_from"),
+        (GOOD | {"record": True}, "$.record"),
+        (NOTICE | {"code": "123456"}, "$.code"),
+        (NOTICE | {"record": True}, "$.record"),
+        (NOTICE | {"items": [{"text": "x"}]}, "$.template"),
+        ({"kind": "notice", "to": "+12025550100"}, "$.items"),
+        (CALLBACK | {"code": "123456"}, "$.code"),
+        (CALLBACK | {"gate": {}}, "$.gate"),
+        (CALLBACK | {"plays": 2}, "$.plays"),
+        (CALLBACK | {"caller": "+12025550100"}, "$.caller"),
+        (CALLBACK | {"caller": "+19999999"}, "$.caller"),
+        (CALLBACK | {"items": [{"text": "x", "collect": {"max_digits": 1}}]}, "$.items[0].collect"),
+        ({"kind": "callback", "to": "+12025550100"}, "$.caller"),
+    ],
+)
+def test_a_kind_has_its_own_fields_and_no_others(job: dict[str, Any], path: str) -> None:
+    assert set(faults(job)) == {path}
+
+
+@pytest.mark.parametrize(
+    ("item", "path"),
+    [
+        ({}, "$.items[0]"),
+        ({"template": "a", "text": "b"}, "$.items[0]"),
+        ({"text": "b", "variables": {"a": 1}}, "$.items[0].variables"),
+        ({"text": "b", "collect": {"max_digits": 0}}, "$.items[0].collect.max_digits"),
+        ({"text": "b", "collect": {"max_digits": 33}}, "$.items[0].collect.max_digits"),
+        ({"text": "b", "collect": {"max_digits": 1, "terminator": "1"}}, "$.items[0].collect.replay_on"),
+        ({"text": "b", "collect": {"max_digits": 1, "terminator": "##"}}, "$.items[0].collect.terminator"),
+        ({"text": "b", "voice": "x"}, "$.items[0].voice"),
+    ],
+)
+def test_an_item_is_one_thing_and_its_keys_are_the_telephones(item: dict[str, Any], path: str) -> None:
+    job = {"kind": "notice", "to": "+12025550100", "items": [item]}
+    assert set(faults(job)) == {path}
+
+
+def test_a_list_that_collects_keys_is_gone_through_once() -> None:
+    job = {"kind": "notice", "to": "+12025550100", "items": [{"text": "x", "collect": {"max_digits": 1}}]}
+    assert read_job(json.dumps(job)).plays == 1
+    assert read_job(json.dumps(NOTICE)).plays == 2
+    assert set(faults(job | {"plays": 2})) == {"$.plays"}
+
+
+def test_six_items_are_one_too_many() -> None:
+    job = {"kind": "notice", "to": "+12025550100", "items": [{"text": "x"}] * 6}
+    assert set(faults(job)) == {"$.items"}
+
+
+def test_a_callback_lasts_an_hour_at_most_unless_it_says_otherwise() -> None:
+    job = read_job(json.dumps(CALLBACK))
+    assert (job.longest, job.lifetime, job.record) == (3600, 3600, False)
 
 
 def test_fields_of_other_kinds_are_refused() -> None:
