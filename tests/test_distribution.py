@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from orchestrator.call import events as ev
 from orchestrator.health.breaker import State
-from orchestrator.ledger.queries import call_id
+from orchestrator.ledger.intent import call_id
 from orchestrator.ledger.records import JobState
 from orchestrator.pbx.errors import PbxUnreachable
 from tests.fakes import BUSY, EPOCH, SILENT, Far, db_of, new_job, now, until

@@ -1,16 +1,15 @@
 """The ledger's SQL: each function is a part of one transaction, and can be run again."""
 
 import sqlite3
-import uuid
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
 import msgspec
 
-from orchestrator.call import events as ev
 from orchestrator.call.events import CallEvent
 from orchestrator.ledger.bulk import execute_many
+from orchestrator.ledger.intent import claim_of
 from orchestrator.ledger.outbox import enqueue
 from orchestrator.ledger.records import (
     CallEnd,
@@ -29,8 +28,6 @@ from orchestrator.ledger.records import (
 )
 from orchestrator.notify.delivery import Delivery
 
-_CALLS = uuid.UUID("0d8f7f0e-4f7c-4f0b-9d61-3c1f1d0a7e55")
-
 # Notifications stay in the outbox until their job is forgotten, so the last one's number is the count.
 _SEQUENCE = "coalesce((SELECT max(sequence) FROM outbox WHERE lane = jobs.id), 0)"
 _JOB = (
@@ -46,24 +43,6 @@ Row = tuple[Any, ...]
 
 _encode = msgspec.json.Encoder().encode
 _decode_event: msgspec.json.Decoder[CallEvent] = msgspec.json.Decoder(CallEvent)
-
-
-class DialPlan(msgspec.Struct, frozen=True):
-    """What the ledger needs of a job's body to write the intent to dial."""
-
-    to: str
-    ring_timeout: float
-    max_duration: float
-    plays: int
-    play_seconds: int
-
-
-_decode_plan = msgspec.json.Decoder(DialPlan).decode
-
-
-def call_id(job_id: str, attempt: int) -> str:
-    """The id of a job's attempt, and of its channel: the same attempt always has the same."""
-    return str(uuid.uuid5(_CALLS, f"{job_id}/{attempt}"))
 
 
 def job_row(row: Sequence[object]) -> JobRow:
@@ -157,27 +136,8 @@ def _due_one(db: sqlite3.Connection, caller_ids: Sequence[str], now: float, only
 
 def _claim(row: Row, pbx: str, caller_ids: Sequence[str], now: float) -> Claim:
     *columns, sealed, caller_id = row
-    job = job_row(columns)
-    attempt = job.attempts + 1
-    plan = _decode_plan(job.body)
-    planned = ev.Planned(
-        pbx=pbx,
-        number=plan.to,
-        plays=plan.plays,
-        play_seconds=plan.play_seconds,
-        ring_timeout=plan.ring_timeout,
-        max_duration=plan.max_duration,
-        caller_id=str(caller_id) if caller_id else (caller_ids[0] if caller_ids else None),
-    )
     assert isinstance(sealed, bytes)  # noqa: S101 - a queued job is always sealed
-    return Claim(
-        job=job,
-        call_id=call_id(job.id, attempt),
-        attempt=attempt,
-        sealed=sealed,
-        planned=planned,
-        at=now,
-    )
+    return claim_of(job_row(columns), sealed, caller_id, pbx, caller_ids, now)
 
 
 def _take(db: sqlite3.Connection, claims: Sequence[Claim], pbx: str) -> None:

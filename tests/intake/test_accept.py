@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from orchestrator.guard.seal import Seal
 from orchestrator.intake.accept import MAX_JOB_BYTES, Rules, accept, new_id
-from orchestrator.ledger.queries import DialPlan
+from orchestrator.intake.say import Voices
+from orchestrator.ledger.intent import DialPlan
 from orchestrator.ledger.records import NewJob, Script
 from orchestrator.prompts import load_library
 from orchestrator.validate import Invalid
@@ -33,9 +34,8 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> Rules:
     (broken / "unspoken.ssml").write_text("<speak>Nobody recorded this</speak>")
     (broken / "named.ssml").write_text("<speak>Hello, {{ name }}</speak>")
     return Rules(
-        library=load_library([root], template_dirs=[broken]),
+        voices=Voices(load_library([root], template_dirs=[broken]), "en"),
         seal=SEAL,
-        language="en",
         min_code_digits=4,
         caller_ids=frozenset({"+15550100"}),
         notify_url="http://127.0.0.1:9000/events",

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from orchestrator.call import events as ev
-from orchestrator.ledger import outbox, queries, views
+from orchestrator.ledger import intent, outbox, queries, views
 from orchestrator.ledger.records import (
     CallEnd,
     CallStep,
@@ -132,9 +132,9 @@ def test_a_claim_writes_the_intent_to_dial(db: sqlite3.Connection) -> None:
 
 
 def test_the_same_attempt_always_has_the_same_id_and_each_attempt_its_own() -> None:
-    ids = {queries.call_id(id, attempt) for id in ("a", "b", "a/1") for attempt in range(1, 6)}
+    ids = {intent.call_id(id, attempt) for id in ("a", "b", "a/1") for attempt in range(1, 6)}
     assert len(ids) == 15
-    assert queries.call_id("a", 1) == queries.call_id("a", 1)
+    assert intent.call_id("a", 1) == intent.call_id("a", 1)
 
 
 def test_an_undialled_attempt_leaves_no_trace_and_is_made_again_under_the_same_id(

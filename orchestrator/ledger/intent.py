@@ -1,0 +1,62 @@
+"""The intent to dial, as the first line of a call's journal says it. The same for every ledger. Pure."""
+
+import uuid
+from collections.abc import Sequence
+
+import msgspec
+
+from orchestrator.call import events as ev
+from orchestrator.ledger.records import Claim, JobRow
+
+_CALLS = uuid.UUID("0d8f7f0e-4f7c-4f0b-9d61-3c1f1d0a7e55")
+
+
+class DialPlan(msgspec.Struct, frozen=True):
+    """What the ledger needs of a job's body to write the intent to dial."""
+
+    to: str
+    ring_timeout: float
+    max_duration: float
+    plays: int
+    play_seconds: int
+    notice: ev.Notice | None = None
+
+
+_decode_plan = msgspec.json.Decoder(DialPlan).decode
+
+
+def call_id(job_id: str, attempt: int) -> str:
+    """The id of a job's attempt, and of its channel: the same attempt always has the same."""
+    return str(uuid.uuid5(_CALLS, f"{job_id}/{attempt}"))
+
+
+def claim_of(
+    job: JobRow,
+    sealed: bytes,
+    caller_id: str | None,
+    pbx: str,
+    caller_ids: Sequence[str],
+    now: float,
+) -> Claim:
+    """The next attempt of a job that `pbx` takes at `now`. A job without a `caller_id` shows the first of
+    `caller_ids`."""
+    attempt = job.attempts + 1
+    plan = _decode_plan(job.body)
+    planned = ev.Planned(
+        pbx=pbx,
+        number=plan.to,
+        plays=plan.plays,
+        play_seconds=plan.play_seconds,
+        notice=plan.notice,
+        ring_timeout=plan.ring_timeout,
+        max_duration=plan.max_duration,
+        caller_id=str(caller_id) if caller_id else (caller_ids[0] if caller_ids else None),
+    )
+    return Claim(
+        job=job,
+        call_id=call_id(job.id, attempt),
+        attempt=attempt,
+        sealed=sealed,
+        planned=planned,
+        at=now,
+    )
