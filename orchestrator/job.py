@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import phonenumbers
@@ -259,6 +259,10 @@ def public(job: Job) -> dict[str, Any]:
     for secret in ("code", "variables", "items"):
         data.pop(secret, None)
     return data
+
+
+INTERNAL: Final = frozenset({"play_seconds", "notice", "second"})
+"""What the stored job holds for the other rooms, besides its public part."""
 
 
 def canonical(job: Job) -> bytes:

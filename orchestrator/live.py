@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from orchestrator.call import events as ev
-from orchestrator.call.commands import Command, Hangup, Originate, Play
+from orchestrator.call.commands import Command, Hangup, Originate, Play, PlayBoth
 from orchestrator.call.events import CallEvent
 from orchestrator.call.facts import Fact, Over, Undialed
 from orchestrator.call.machine import next_timer, step
@@ -259,13 +259,14 @@ class LiveCalls:
             case Originate():
                 request = Dial(command.channel, command.number, command.caller_id, command.ring_timeout)
                 self._meters.dialled(live.pbx)
-            case Play():
+            case Play() | PlayBoth():
                 if command.play > len(live.script.plays):  # a call taken up whose script cannot be opened
                     refused = ev.PlayRefused(command.playback, 400, "what it has to say cannot be read")
                     self.sink(Signal(live.pbx, command.channel, refused, self._clock()))
                     return
                 sounds = live.script.plays[command.play - 1]
-                request = PlaySounds(command.channel, command.playback, sounds)
+                both = isinstance(command, PlayBoth)
+                request = PlaySounds(command.channel, command.playback, sounds, both)
             case _:
                 request = command
         self._send(live.pbx, request)

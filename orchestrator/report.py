@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from orchestrator.call.facts import Answer, Dialing, Fact, Over, Rings
+from orchestrator.call.facts import Answer, Collected, Dialing, Fact, Over, Rings
 from orchestrator.call.state import Call
 from orchestrator.ledger.records import JobRow, Outgoing
 from orchestrator.notify import payload
@@ -53,6 +53,16 @@ class Reporter:
             case Answer():
                 return self._make(
                     payload.Answered, call, attempt, fact.at, ring_seconds=_seconds(fact.ring_seconds)
+                )
+            case Collected():
+                return self._make(
+                    payload.Digits,
+                    call,
+                    attempt,
+                    fact.at,
+                    item=fact.item,
+                    digits=fact.digits,
+                    complete=fact.complete,
                 )
             case Over():
                 return self._make(
@@ -152,7 +162,7 @@ def cdr(reporter: Reporter, call: Call, over: Over, attempt: int, trunk: str | N
             sip_status=over.sip_status,
             hung_up_by=over.hung_up_by,
             plays_completed=over.plays_completed,
-            digits_collected=0,
+            digits_collected=call.collected,
             recording=None,
             user_data=reporter.told.user_data,
         )

@@ -13,6 +13,7 @@ from orchestrator.config import Config, ConfigError
 from orchestrator.config import Pbx as PbxConfig
 from orchestrator.guard.seal import Seal, SealError, key_beside, parse_key
 from orchestrator.intake.accept import Rules
+from orchestrator.intake.say import Voices
 from orchestrator.notify.errors import NotifyError
 from orchestrator.notify.settings import NotifySettings
 from orchestrator.pbx.ari.adapter import AriPbx
@@ -60,12 +61,16 @@ def load_prompts(config: Config) -> Library:
     return library
 
 
+def voices(config: Config, library: Library) -> Voices:
+    """What prompts are made with."""
+    return Voices(library, config.prompts.language)
+
+
 def rules(config: Config, library: Library, seal: Seal) -> Rules:
     """What the intake checks jobs against."""
     return Rules(
-        library=library,
+        voices=voices(config, library),
         seal=seal,
-        language=config.prompts.language,
         min_code_digits=config.jobs.min_code_digits,
         caller_ids=config.caller_ids,
         notify_url=config.notify.url,
@@ -138,6 +143,7 @@ def esl_settings(pbx: PbxConfig, app: str | None = None) -> EslSettings:
             app=app or pbx.app,
             dial=pbx.dial,
             sounds_folder=pbx.sounds,
+            recordings_folder=pbx.recordings,
             request_timeout=pbx.request_timeout,
             originate_timeout=pbx.request_timeout,
             max_inflight=max(1000, 4 * pbx.max_calls),

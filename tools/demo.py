@@ -209,7 +209,9 @@ async def call(files: Files, phone: Phone, language: str, on_terminal: bool) -> 
         "language": language,
         "variables": {},
     }
-    screen = Screen(Console(highlight=False), play_lengths(config, job), lambda: told.lines)
+    screen = Screen(
+        Console(highlight=False), play_lengths(config, json.dumps(job).encode()), lambda: told.lines
+    )
     display: Display = screen if on_terminal else PlainLines()
     async with receiving(config.notify.secret or "", int(port), told.take):
         say("starting the worker and a receiver of notifications")

@@ -14,6 +14,7 @@ import msgspec
 from orchestrator.cli.fail import UNUSABLE, Failure
 from orchestrator.cli.options import config_option, json_option, read_config
 from orchestrator.config import Config
+from orchestrator.intake.accept import MAX_JOB_BYTES
 from orchestrator.validate import Invalid
 
 _NAMES = {
@@ -32,7 +33,13 @@ _NAMES = {
 
 
 @click.command()
-@click.argument("number", metavar="NUMBER")
+@click.argument("number", metavar="NUMBER", required=False)
+@click.option(
+    "--job",
+    "job_file",
+    metavar="FILE",
+    help="A whole job as JSON, of any kind, from a file or from standard input with `-`; no NUMBER then.",
+)
 @click.option("--code", metavar="DIGITS", help="What is spoken. Visible for a moment in the process list.")
 @click.option(
     "--code-file", metavar="FILE", help="Read the code from a file, or from standard input with `-`: better."
@@ -51,7 +58,8 @@ _NAMES = {
 @config_option
 @json_option
 def call(
-    number: str,
+    number: str | None,
+    job_file: str | None,
     code: str | None,
     code_file: str | None,
     variables: Sequence[str],
@@ -62,6 +70,8 @@ def call(
 ) -> None:
     """Ring NUMBER (E.164, such as +12025550100), speak the code, and show the call live to its verdict.
 
+    With --job it is the job in FILE that is called: a code, a notice with its keys, or a callback.
+
     Exits 0 only when the call was completed, 1 when it ended otherwise. Where a worker runs on the ledger
     it makes the call, else this command does. Ctrl-C hangs up.
 
@@ -69,14 +79,22 @@ def call(
     """
     config = read_config(config_file)
     job = {name: value for name, value in given.items() if value is not None}
+    if job_file is not None:
+        if number is not None or code is not None or code_file is not None or variables or from_ or job:
+            raise click.UsageError("--job FILE says everything; give no NUMBER and no other option.")
+        raw = _read(job_file, "--job", MAX_JOB_BYTES + 1)
+        with _named_by_option():
+            sys.exit(_place(config, raw.encode(), as_json))
+    if number is None:
+        raise click.UsageError("which NUMBER? Or give a whole job by --job FILE.")
     job |= {"to": number, "code": _code(code, code_file), "variables": dict(map(_variable, variables))}
     if from_ is not None:
         job["from"] = from_
     with _named_by_option():
-        sys.exit(_place(config, job, as_json))
+        sys.exit(_place(config, msgspec.json.encode(job), as_json))
 
 
-def _place(config: Config, job: dict[str, Any], as_json: bool) -> int:
+def _place(config: Config, raw: bytes, as_json: bool) -> int:
     # Imported late: a bad option should be told at once.
     import structlog
     import uvloop
@@ -86,7 +104,6 @@ def _place(config: Config, job: dict[str, Any], as_json: bool) -> int:
 
     # The display tells what matters; the rooms' logs would tear it.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    raw = msgspec.json.encode(job)
 
     def run(display: Display) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -100,7 +117,7 @@ def _place(config: Config, job: dict[str, Any], as_json: bool) -> int:
 
     from orchestrator.cli.screen import Screen
 
-    screen = Screen(Console(highlight=False), play_lengths(config, job))
+    screen = Screen(Console(highlight=False), play_lengths(config, raw))
     with contextlib.closing(screen):
         return run(screen)
 
@@ -114,12 +131,18 @@ def _code(code: str | None, code_file: str | None) -> str:
         if sys.stdin.isatty():
             return str(click.prompt("Code", hide_input=True, err=True))
         raise click.UsageError("the code is missing: --code-file FILE, or `-` for standard input.")
+    return _read(code_file, "--code-file", 4096).strip()
+
+
+def _read(file: str, option: str, most: int) -> str:
     try:
-        text = sys.stdin.read(4096) if code_file == "-" else Path(code_file).read_text("utf-8")
+        if file == "-":
+            return sys.stdin.read(most)
+        with Path(file).open(encoding="utf-8") as opened:
+            return opened.read(most)
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not text"
-        raise Failure(f"--code-file: {code_file} cannot be read: {why}.", UNUSABLE) from None
-    return text.strip()
+        raise Failure(f"{option}: {file} cannot be read: {why}.", UNUSABLE) from None
 
 
 def _variable(given: str) -> tuple[str, str]:
@@ -129,24 +152,17 @@ def _variable(given: str) -> tuple[str, str]:
     return name, value
 
 
-def play_lengths(config: Config, job: dict[str, Any]) -> list[int]:
-    """How long each play lasts, for the progress bars; empty for a faulty job: its faults come later."""
+def play_lengths(config: Config, raw: bytes) -> list[int]:
+    """How long each prompt lasts in ms, for the progress bars; empty for a faulty job, refused later on."""
     from orchestrator import setup
-    from orchestrator.prompts import PromptError, length, prepare
+    from orchestrator.intake.say import prompts_of
+    from orchestrator.job import read_job
 
     try:
-        prepared = prepare(
-            setup.load_prompts(config),
-            job.get("language") or config.prompts.language,
-            job.get("template") or "code",
-            code=job["code"],
-            variables=job["variables"],
-            plays=job.get("plays") or 2,
-            default_language=config.prompts.language,
-        )
-    except PromptError:
+        job = read_job(raw, min_code_digits=config.jobs.min_code_digits)
+    except Invalid:
         return []
-    return [length(play) for play in prepared.plays]
+    return list(prompts_of(job, setup.voices(config, setup.load_prompts(config)), []).ms)
 
 
 @contextlib.contextmanager

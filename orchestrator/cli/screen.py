@@ -36,6 +36,7 @@ _NOW = {
     "ringing": "ringing",
     "answered": "taking the call over",
     "playing": "playing",
+    "collecting": "waiting for keys",
     "hanging_up": "hanging up",
 }
 
@@ -187,7 +188,7 @@ def _verdict(told: Story, summary: Summary | None) -> RenderableType:
 
 def _bar(label: str, part: float, seconds: str, colour: str) -> RenderableType:
     row = Table.grid(padding=(0, 1))
-    row.add_column(width=12)
+    row.add_column(width=max(12, len(label)))
     row.add_column(width=_BAR)
     row.add_column()
     bar = ProgressBar(
@@ -207,7 +208,7 @@ def _mark(step: Step, whole: Step | None) -> tuple[str, str]:
 
 
 def _play_name(step: Step) -> str:
-    return f"play {step.fields['play']} of {step.fields['plays']}"
+    return str(step.fields["prompt"])
 
 
 def _last(told: Story, step: Step) -> Step:

@@ -13,6 +13,7 @@ from orchestrator.cli.plain import step_fields, undelivered
 from orchestrator.cli.timeline import Story, details, notified, signals, story, told_of
 from orchestrator.cli.workers import worker_runs
 from orchestrator.config import Config
+from orchestrator.job import INTERNAL
 from orchestrator.ledger.records import Summary
 from orchestrator.notify.payload import rfc3339
 from orchestrator.worker import opened
@@ -49,7 +50,7 @@ def _fields(told: Story, summary: Summary) -> dict[str, object]:
     job = told.job
     body = msgspec.json.decode(job.body)
     # How long a play is tells nobody anything, and where it came from is plain by now.
-    shown = {name: value for name, value in body.items() if value is not None and name != "play_seconds"}
+    shown = {name: value for name, value in body.items() if value is not None and name not in INTERNAL}
     return {
         "id": job.id,
         "state": job.state.value,

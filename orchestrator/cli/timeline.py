@@ -10,6 +10,7 @@ import msgspec
 from orchestrator.call import facts as f
 from orchestrator.call.machine import replay
 from orchestrator.call.outcome import Q850
+from orchestrator.call.playing import prompts
 from orchestrator.call.state import Call, State
 from orchestrator.ledger.records import Followed, JobRow, JobState
 
@@ -94,17 +95,37 @@ def _step(fact: f.Fact, call: Call, attempt: int) -> Step | None:
         case f.Answer(at, ring_seconds):
             return Step(at, "answered", "answered", attempt, {"ring_seconds": round(ring_seconds, 3)})
         case f.PlayBegan(at, play):
-            fields = {"play": play, "plays": call.plays}
-            return Step(at, "play_began", f"play {play} of {call.plays} began", attempt, fields)
+            name = prompt_name(call, play)
+            fields = {"play": play, "plays": prompts(call), "prompt": name}
+            return Step(at, "play_began", f"{name} began", attempt, fields)
         case f.PlayDone(at, play):
-            fields = {"play": play, "plays": call.plays}
-            return Step(at, "play_done", f"play {play} of {call.plays} was heard whole", attempt, fields)
+            name = prompt_name(call, play)
+            fields = {"play": play, "plays": prompts(call), "prompt": name}
+            return Step(at, "play_done", f"{name} was heard whole", attempt, fields)
+        case f.Collected(at, item, digits, complete):
+            fields = {"item": item, "digits": digits, "complete": complete}
+            keys = f"keys {digits}" if digits else "no key"
+            text = f"{keys} at item {item}" + ("" if complete else ", not all in time")
+            return Step(at, "digits", text, attempt, fields)
         case f.Pressed(at):
             return Step(at, "pressed", "the callee pressed a key", attempt)
         case f.Over():
             return Step(fact.at, "hangup", hung_up(fact), attempt, over_fields(fact))
         case _:
             return None
+
+
+def prompt_name(call: Call, play: int) -> str:
+    """What the call's prompt number `play` is, in words."""
+    notice = call.notice
+    if notice is None:
+        return f"play {play} of {call.plays}"
+    item = play - (notice.gate is not None)
+    if item == 0:
+        return "the gate"
+    of_play, place = divmod(item - 1, len(notice.collects))
+    name = f"item {place + 1} of {len(notice.collects)}" if len(notice.collects) > 1 else "the notice"
+    return name if call.plays == 1 else f"{name}, play {of_play + 1}"
 
 
 def over_fields(over: f.Over) -> dict[str, Any]:

@@ -5,34 +5,27 @@ rendered and every sound looked up before the job is taken. What leaves this mod
 neither the code nor a variable.
 """
 
-import math
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 from msgspec import UNSET
 
+from orchestrator.call import events as ev
 from orchestrator.guard.seal import Seal
-from orchestrator.job import Job, canonical, examine, fields_of, public
-from orchestrator.ledger.records import NewJob, Script
+from orchestrator.intake.say import NOTHING, Said, Voices, prompts_of
+from orchestrator.job import Item, Job, Kind, canonical, examine, fields_of, public
+from orchestrator.ledger.records import NewJob
 from orchestrator.notify.address import Network, check_url
-from orchestrator.prompts import (
-    LanguageInvalid,
-    Library,
-    PromptError,
-    VariablesInvalid,
-    find_template,
-    length,
-    prepare,
-)
+from orchestrator.prompts import LanguageInvalid, PromptError, find_template
 from orchestrator.validate import Fault, Invalid
 
 MAX_JOB_BYTES: Final = 64 * 1024
-ROUNDING: Final = 5
-"""A play's length is stored in steps of so many seconds: the exact one would tell something of the code."""
-_SPOKEN: Final = frozenset({"kind", "code", "template", "language", "variables", "plays", "max_duration"})
+_SPOKEN: Final = frozenset(
+    {"kind", "code", "template", "language", "variables", "plays", "max_duration", "items", "gate", "record"}
+)
 """The fields that decide what is said; without them nothing can be prepared."""
-_NAMING: Final = frozenset({"kind", "template", "language"})
+_NAMING: Final = frozenset({"kind", "template", "language", "items"})
 """The fields that name the template."""
 
 _encode = msgspec.json.Encoder().encode
@@ -41,9 +34,8 @@ _encode = msgspec.json.Encoder().encode
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """What the configuration says about jobs."""
 
-    library: Library
+    voices: Voices
     seal: Seal
-    language: str
     min_code_digits: int
     caller_ids: frozenset[str]
     notify_url: str | None
@@ -73,9 +65,10 @@ def accept(raw: bytes | str, rules: Rules, now: float, entropy: bytes) -> NewJob
         raise Invalid([Fault("$", f"longer than {MAX_JOB_BYTES} bytes")])
     job, faults = examine(raw, min_code_digits=rules.min_code_digits)
     faulty = fields_of(faults)
-    if job.from_ is not None and job.from_ not in rules.caller_ids:
-        allowed = ", ".join(sorted(rules.caller_ids)) or "none"
-        faults.append(Fault("$.from", f"not among the configuration's caller_ids ({allowed})."))
+    for path, shown in (("$.from", job.from_), ("$.caller_from", job.caller_from)):
+        if shown is not None and shown not in rules.caller_ids:
+            allowed = ", ".join(sorted(rules.caller_ids)) or "none"
+            faults.append(Fault(path, f"not among the configuration's caller_ids ({allowed})."))
     if job.notify is not None and job.notify.url is not None and job.notify.url != rules.notify_url:
         unfit = check_url(job.notify.url, rules.allow_networks)
         if unfit is not None:
@@ -87,19 +80,19 @@ def accept(raw: bytes | str, rules: Rules, now: float, entropy: bytes) -> NewJob
     if not_before >= expires_at and not faulty & {"kind", "expires_in"}:
         until = datetime.fromtimestamp(expires_at, UTC).isoformat(timespec="seconds")
         faults.append(Fault("$.not_before", f"it would expire before that, at {until}; raise expires_in."))
-    script = Script((), 0)
+    said = NOTHING
     if not faulty & _SPOKEN:
-        script = _script(job, rules, faults)
+        said = prompts_of(job, rules.voices, faults)
     elif not faulty & _NAMING:
-        _check_names(job, rules, faults)
+        _check_names(job, rules.voices, faults)
     if faults:
         raise Invalid(faults)
     job_id = new_id(now, entropy) if job.id is UNSET else job.id
     return NewJob(
         id=job_id,
         fingerprint=rules.seal.fingerprint(canonical(job)),
-        sealed=rules.seal.seal(job_id, _encode(script)),
-        body=_body(job, script),
+        sealed=rules.seal.seal(job_id, _encode(said.script)),
+        body=_body(job, said, rules),
         priority=job.priority,
         caller_id=job.from_,
         created_at=now,
@@ -108,60 +101,37 @@ def accept(raw: bytes | str, rules: Rules, now: float, entropy: bytes) -> NewJob
     )
 
 
-def _check_names(job: Job, rules: Rules, faults: list[Fault]) -> None:
+def _check_names(job: Job, voices: Voices, faults: list[Fault]) -> None:
     """What can be said of the template before the job's other fields are mended."""
+    template = job.template or (job.kind.value if job.kind is Kind.CODE else None)
+    if template is None:
+        return
     try:
-        find_template(
-            rules.library, job.language or rules.language, job.template or job.kind.value, rules.language
-        )
+        find_template(voices.library, job.language or voices.language, template, voices.language)
     except LanguageInvalid as error:
         faults.append(Fault("$.language", str(error)))
     except PromptError as error:
         faults.append(Fault("$.template", str(error)))
 
 
-def _script(job: Job, rules: Rules, faults: list[Fault]) -> Script:
-    nothing = Script((), 0)
-    try:
-        prepared = prepare(
-            rules.library,
-            job.language or rules.language,
-            job.template or job.kind.value,
-            code=job.code,
-            variables=job.variables,
-            plays=job.plays,
-            default_language=rules.language,
-        )
-    except LanguageInvalid as error:
-        faults.append(Fault("$.language", str(error)))
-        return nothing
-    except VariablesInvalid as error:
-        faults.append(Fault("$.variables", str(error)))
-        return nothing
-    except PromptError as error:
-        faults.append(Fault("$.template", str(error)))
-        return nothing
-    lengths = [length(playlist) / 1000 for playlist in prepared.plays]
-    if sum(lengths) > job.longest:
-        needed = _rounded(sum(lengths))
-        faults.append(
-            Fault("$.max_duration", f"the prompt takes up to {needed} s in all; raise it, or lower plays.")
-        )
-    sounds = tuple(tuple(item.sound for item in playlist) for playlist in prepared.plays)
-    return Script(sounds, _rounded(max(lengths)))
-
-
-def _rounded(seconds: float) -> int:
-    return ROUNDING * math.ceil(seconds / ROUNDING)
-
-
-def _body(job: Job, script: Script) -> bytes:
+def _body(job: Job, said: Said, rules: Rules) -> bytes:
     """The job's public part, with what the other rooms need of it."""
     stored = public(job)
     stored.pop("id", None)
     notify = stored.pop("notify", None) or {}
     stored["max_duration"] = job.longest
-    stored["play_seconds"] = script.seconds
+    stored["play_seconds"] = said.script.seconds
     stored["notify_url"] = notify.get("url")
     stored["notify_events"] = notify.get("events")
+    if job.kind is Kind.NOTICE:
+        stored["notice"] = _notice(job)
     return _encode(stored)
+
+
+def _notice(job: Job) -> ev.Notice:
+    collects = (
+        None if item.collect is None else msgspec.convert(msgspec.to_builtins(item.collect), ev.Collect)
+        for item in job.items or (Item(),)
+    )
+    gate = None if job.gate is None else ev.Gate(job.gate.digit, job.gate.plays, job.gate.timeout)
+    return ev.Notice(tuple(collects), gate)

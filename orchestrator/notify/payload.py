@@ -19,6 +19,7 @@ Leg = Literal["callee", "caller"]
 Outcome = Literal[
     "completed",
     "hung_up_early",
+    "not_confirmed",
     "busy",
     "no_answer",
     "rejected",
@@ -78,7 +79,8 @@ class Answered(Notification, frozen=True, kw_only=True, rename=_RENAME):
 
 
 class Digits(Notification, frozen=True, kw_only=True, rename=_RENAME):
-    """Keys pressed at item number `item`; `complete` when the item had all it asked for."""
+    """Keys pressed at item number `item` (from 1), none when nobody pressed any; `complete` when they were as
+    many as it asked for, or ended by its terminator."""
 
     TYPE: ClassVar[str] = "call.digits"
     item: int

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator.call import events as ev
 from orchestrator.guard.seal import Seal
 from orchestrator.intake.accept import MAX_JOB_BYTES, Rules, accept, new_id
 from orchestrator.intake.say import Voices
@@ -32,6 +33,11 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> Rules:
     (broken / "broken.ssml").write_text("<speak>{{ 1 / 0 }}</speak>")
     (broken / "forever.ssml").write_text("<speak>{% for a in range(99999) %}{% endfor %}</speak>")
     (broken / "unspoken.ssml").write_text("<speak>Nobody recorded this</speak>")
+    (broken / "greet.ssml").write_text("<speak>Hello,</speak>")
+    (broken / "press.ssml").write_text(
+        "<speak>Hello, <say-as interpret-as='digits'>{{ digit }}</say-as></speak>"
+    )
+    (broken / "number.ssml").write_text("<speak><say-as interpret-as='digits'>{{ n }}</say-as></speak>")
     (broken / "named.ssml").write_text("<speak>Hello, {{ name }}</speak>")
     return Rules(
         voices=Voices(load_library([root], template_dirs=[broken]), "en"),
@@ -222,3 +228,95 @@ def test_no_fault_and_nothing_stored_ever_shows_the_code_or_a_variable(
 
 def test_rules_show_nothing(rules: Rules) -> None:
     assert repr(rules) == "Rules(…)"
+
+
+# ── notices ──
+
+
+def notice(rules: Rules, **fields: Any) -> tuple[NewJob, Script]:
+    job = accept(json.dumps({"kind": "notice", "to": "+12025550100"} | fields), rules, NOW, bytes(range(10)))
+    return job, msgspec.json.decode(SEAL.open(job.id, job.sealed), type=Script)
+
+
+def notice_faults(rules: Rules, **fields: Any) -> dict[str, str]:
+    with pytest.raises(Invalid) as refused:
+        notice(rules, **fields)
+    return {fault.path: fault.message for fault in refused.value.faults}
+
+
+def plan_of(job: NewJob) -> ev.Notice:
+    found = msgspec.json.decode(job.body, type=DialPlan).notice
+    assert found is not None
+    return found
+
+
+def test_a_notice_of_a_template_is_played_twice_and_asks_for_nothing(rules: Rules) -> None:
+    job, script = notice(rules, template="greet")
+    assert plan_of(job) == ev.Notice((None,))
+    assert len(script.plays) == 2
+    assert script.plays[0] == script.plays[1]
+
+
+def test_the_items_of_a_notice_are_stored_in_order_with_the_keys_they_ask_for(rules: Rules) -> None:
+    items = [
+        {"template": "greet"},
+        {"sound": "en/phrases/hello", "collect": {"max_digits": 4, "timeout": 3}},
+        {"text": "Hello,"},
+    ]
+    job, script = notice(rules, items=items)
+    asked = ev.Collect(4, 3.0)
+    assert plan_of(job) == ev.Notice((None, asked, None))
+    assert len(script.plays) == 3
+    assert script.plays[1][0] == "en/phrases/hello"
+    assert b"items" not in job.body
+
+
+def test_the_gate_comes_first_and_knows_its_key(rules: Rules) -> None:
+    job, script = notice(rules, template="greet", gate={"digit": "5", "plays": 2, "template": "press"})
+    assert plan_of(job).gate == ev.Gate("5", 2, 5.0)
+    assert len(script.plays) == 3
+    assert "en/digits/5" in script.plays[0]
+
+
+def test_what_an_item_cannot_say_is_named_by_its_path(rules: Rules) -> None:
+    items = [{"template": "nowhere"}, {"sound": "en/phrases/nowhere"}, {"text": "Nobody recorded this"}]
+    assert set(notice_faults(rules, items=items)) == {
+        "$.items[0].template",
+        "$.items[1].sound",
+        "$.items[2].text",
+    }
+    assert set(notice_faults(rules, template="greet", gate={"template": "nowhere"})) == {"$.gate.template"}
+
+
+def test_a_free_text_that_cannot_be_spoken_is_not_quoted(rules: Rules) -> None:
+    found = notice_faults(rules, items=[{"text": "the secret word is mellon"}])
+    assert "mellon" not in str(found)
+
+
+def test_an_items_variables_go_before_the_jobs(rules: Rules) -> None:
+    _, script = notice(
+        rules,
+        variables={"n": "1"},
+        items=[{"template": "number"}, {"template": "number", "variables": {"n": "2"}}],
+    )
+    assert [[sound for sound in play if "digits" in sound] for play in script.plays[:2]] == [
+        ["en/digits/1"],
+        ["en/digits/2"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "</speak><speak><audio src='http://10.0.0.1/x'/>",
+        "<say-as interpret-as='digits'>1</say-as>",
+        "{{ 7 * 7 }}{% for a in range(9) %}",
+        "\x00\x1b[2J\u202e",
+        "&xxe; <!DOCTYPE x [<!ENTITY xxe SYSTEM 'file:///etc/passwd'>]>",
+        "A" * 1024,
+    ],
+)
+def test_a_hostile_variable_is_no_markup_and_is_not_quoted(rules: Rules, hostile: str) -> None:
+    found = notice_faults(rules, template="named", variables={"name": hostile})
+    assert set(found) <= {"$.template", "$.variables", "$.variables.name"}
+    assert hostile not in str(found)
