@@ -53,6 +53,8 @@ NUMBERS = {
     "+12025550109": Expected("congested", (DIAL, HANGUP, END), 34, 503, by="network"),
     "+12025550110": Expected("completed", (DIAL, ANSWER, HANGUP, END), 16, plays=2),
     "+12025550111": Expected("completed", (DIAL, ANSWER, HANGUP, END), 16, plays=2),
+    "+12025550112": Expected("completed", (DIAL, ANSWER, HANGUP, END), 16, plays=2),
+    "+12025550113": Expected("completed", HEARD, 16, plays=2, rings=1.0),
 }
 
 

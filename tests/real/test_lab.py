@@ -119,6 +119,8 @@ async def test_a_number_that_does_not_answer_ends_with_its_cause(
         ("0108", ["ANSWER"], 0.0),
         ("0110", ["ANSWER"], 0.0),
         ("0111", ["ANSWER"], 0.0),
+        ("0112", ["ANSWER"], 0.0),
+        ("0113", ["RINGING", "ANSWER"], 1.0),
     ],
 )
 async def test_a_number_that_answers_does_so_in_its_own_way_and_time(

@@ -36,7 +36,9 @@ class Callee(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     presses_after: Seconds = 2.0
     """When it presses the first of its keys, from the answer on."""
     says: str = ""
-    """A sound that it speaks, once it has answered."""
+    """A sound that it speaks, once it has answered, or several with `&` between them."""
+    says_again: Seconds | None = None
+    """So long after it has said it, it says it again, for ever."""
 
 
 KEYS: Final = "0123456789ABCD*#"
@@ -48,6 +50,11 @@ _FIRST_KEY: Final = 0.2
 _NEXT_KEY: Final = 0.352
 """Asterisk's SendDTMF: the first key is told 0.2 s after it begins, each further one 0.352 s later
 [measured]."""
+
+
+def _three_digits(first: int) -> str:
+    return "&".join(f"orchestrator/en/digits/{digit}" for digit in range(first, first + 3))
+
 
 LAB: Final[Mapping[str, Callee]] = {
     "0100": Callee(rings=1.0),
@@ -62,6 +69,8 @@ LAB: Final[Mapping[str, Callee]] = {
     "0109": Callee(cause=34),
     "0110": Callee(),
     "0111": Callee(presses="42#"),
+    "0112": Callee(says=_three_digits(1), says_again=1.0),
+    "0113": Callee(rings=1.0, says=_three_digits(7), says_again=1.0),
 }
 """By the last four digits, of numbers that end in 555 and these."""
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.pbx.virtual.callees import Callee
 from orchestrator.pbx.virtual.hearing import Ear, Room, Sounding
+from orchestrator.pbx.virtual.playing import Playing
 from orchestrator.pbx.virtual.timeline import Timer
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Leg:
         "monitors",
         "number",
         "room",
+        "speech",
         "state",
         "timeout",
         "timer",
@@ -80,8 +82,10 @@ class Leg:
         """When the ringing has lasted long enough."""
         self.ear: Ear | None = None
         """What the callee hears; None when nobody asked for it."""
+        self.speech: Playing | None = None
+        """What the callee says, sound after sound."""
         self.voice: Sounding | None = None
-        """What the callee says."""
+        """The sound of it that is heard now."""
         self.listeners: list[Ear] | None = None
         """Who records what the callee says."""
         self.monitors: list[Ear] | None = None

@@ -14,6 +14,7 @@ from orchestrator.pbx.virtual.causes import NORMAL, cause_of
 from orchestrator.pbx.virtual.clips import Clips
 from orchestrator.pbx.virtual.hearing import Ear, Room, Sounding
 from orchestrator.pbx.virtual.leg import Face, Leg
+from orchestrator.pbx.virtual.playing import Playing
 from orchestrator.pbx.virtual.timeline import Timeline
 
 NETWORK_DELAY = 0.002
@@ -129,7 +130,9 @@ class Switch:
             if timer is not None:
                 timer.cancel()
         leg.timer = leg.timeout = None
-        self._hush(leg)
+        if leg.speech is not None:
+            leg.speech.stop()
+            leg.speech = None
         self.leave(leg)
         if self.legs.get(leg.id) is leg:
             del self.legs[leg.id]
@@ -258,7 +261,7 @@ class Switch:
             self._plan_keys(leg, key_times(callee))
         leg.face.answered(leg)
         if callee.says and leg.alive:
-            self._speak(leg, callee.says)
+            self._speak(leg)
 
     def _plan_keys(self, leg: Leg, keys: list[tuple[float, str]]) -> None:
         """One key after another; never more than one timer for a leg's keys."""
@@ -275,26 +278,37 @@ class Switch:
         if leg.callee.hangs_up is None:
             leg.timer = timer
 
-    def _speak(self, leg: Leg, name: str) -> None:
-        clip = self.clips.find(name)
-        if clip is None:
-            return
-        now = self.timeline.now()
-        voice = leg.voice = Sounding(clip, now)
-        for ear in leg.listeners or ():
-            ear.begin(voice, now)
-        if leg.room is not None:
-            leg.room.begin(voice, leg, now)
-        self.timeline.at(now + clip.seconds, lambda: self._hush(leg, voice))
+    def _speak(self, leg: Leg) -> None:
+        """The callee says what it has to say, and says it again if it is one who does."""
+        found = (self.clips.find(name) for name in leg.callee.says.split("&"))
+        clips = [clip for clip in found if clip is not None]
+        if clips:
+            leg.speech = Playing(
+                self.timeline,
+                clips,
+                over=lambda at: self._said(leg, at),
+                sounds=lambda voice, at: self._voice(leg, voice, at),
+                silent=lambda voice, at: self._hush(leg, voice, at),
+            )
+            leg.speech.start(self.timeline.now())
 
-    def _hush(self, leg: Leg, voice: Sounding | None = None) -> None:
-        if leg.voice is None or (voice is not None and leg.voice is not voice):
-            return
-        now = self.timeline.now()
+    def _said(self, leg: Leg, at: float) -> None:
+        leg.speech = None
+        if leg.callee.says_again is not None:
+            self.timeline.at(at + leg.callee.says_again, lambda: self._speak(leg) if leg.alive else None)
+
+    def _voice(self, leg: Leg, voice: Sounding, at: float) -> None:
+        leg.voice = voice
         for ear in leg.listeners or ():
-            ear.finish(leg.voice, now)
+            ear.begin(voice, at)
         if leg.room is not None:
-            leg.room.finish(leg.voice, now)
+            leg.room.begin(voice, leg, at)
+
+    def _hush(self, leg: Leg, voice: Sounding, at: float) -> None:
+        for ear in leg.listeners or ():
+            ear.finish(voice, at)
+        if leg.room is not None:
+            leg.room.finish(voice, at)
         leg.voice = None
 
     def _timed_out(self, leg: Leg) -> None:

@@ -27,6 +27,8 @@ COURSES = {
         (2.554, "pressed 2"),
         (2.906, "pressed #"),
     ],
+    "0112": [(0.002, "answered up")],
+    "0113": [(0.002, "rang ringing"), (1.002, "answered up")],
     "0199": [(0.002, "refused 1 404")],
 }
 
