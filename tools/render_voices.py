@@ -11,6 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -38,6 +40,7 @@ def main() -> None:
     chosen = options.languages or languages()
     if options.action == "render":
         render_silences()
+        render_beep()
         model = Kokoro(inputs.kokoro_model(options.cache))
         for language in chosen:
             render(read_script(language), model, options.cache, options.only)
@@ -82,6 +85,13 @@ def render_silences() -> None:
         write_sound(SOUNDS / "silence" / str(milliseconds), bytes(16 * milliseconds))
 
 
+def render_beep() -> None:
+    """A soft 250 ms of 880 Hz, some dB below the voices, faded over 10 ms at both ends."""
+    at = np.arange(shaping.PHONE_RATE // 4) / shaping.PHONE_RATE
+    fade = np.minimum(1, np.minimum(at, at[::-1]) / 0.01)
+    write_sound(SOUNDS / "tone" / "beep", shaping.to_pcm(0.1 * fade * np.sin(2 * np.pi * 880 * at), 0.05))
+
+
 PACKET = 2 * 160
 """Bytes of PCM in one RTP packet of 20 ms. A PBX plays whole packets: a sound that ends within one shifts or
 clips what is played after it, so every sound is filled up with silence."""
@@ -115,6 +125,7 @@ def language_toml(script: Script) -> str:
     tables = [
         *table("digits", script.digits),
         *table("characters", characters),
+        *table("numbers", script.numbers),
         *table("phrases", script.phrases),
     ]
     return "\n".join([*head, *tables, ""])

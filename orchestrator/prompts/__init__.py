@@ -1,5 +1,9 @@
 """Prompts: Jinja2, in a sandbox, makes SSML; SSML becomes a playlist of recorded sounds."""
 
+from orchestrator.prompts.engine import Engine as Engine
+from orchestrator.prompts.engine import Utterance as Utterance
+from orchestrator.prompts.errors import EngineFailed as EngineFailed
+from orchestrator.prompts.errors import EngineMissing as EngineMissing
 from orchestrator.prompts.errors import LanguageInvalid as LanguageInvalid
 from orchestrator.prompts.errors import LibraryError as LibraryError
 from orchestrator.prompts.errors import PromptError as PromptError
@@ -17,6 +21,7 @@ from orchestrator.prompts.library import packaged_root as packaged_root
 from orchestrator.prompts.playlist import Item as Item
 from orchestrator.prompts.playlist import Playlist as Playlist
 from orchestrator.prompts.playlist import Prepared as Prepared
+from orchestrator.prompts.playlist import PreparedItem as PreparedItem
 from orchestrator.prompts.playlist import Row as Row
 from orchestrator.prompts.playlist import describe as describe
 from orchestrator.prompts.playlist import length as length
@@ -24,4 +29,5 @@ from orchestrator.prompts.prepare import TemplateFault as TemplateFault
 from orchestrator.prompts.prepare import check_templates as check_templates
 from orchestrator.prompts.prepare import find_template as find_template
 from orchestrator.prompts.prepare import prepare as prepare
+from orchestrator.prompts.prepare import prepare_item as prepare_item
 from orchestrator.prompts.sound import write_wav as write_wav

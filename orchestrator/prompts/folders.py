@@ -17,6 +17,8 @@ from orchestrator.prompts.tags import fallbacks
 from orchestrator.prompts.templates import MAX_SOURCE, Source
 
 SILENCE = "silence"
+SHARED = (SILENCE, "tone", "own")
+"""Folders of a root that are no language: silences, tones, and an operator's own recordings."""
 TEMPLATES = "templates"
 TEMPLATE_SUFFIX = ".ssml"
 LANGUAGE_FILE = "language.toml"
@@ -48,7 +50,7 @@ def language_folders(root: Path) -> Iterator[Path]:
     if not root.is_dir():
         raise LibraryError("there is no such folder", "create it, or correct the configuration", str(root))
     for entry in sorted(root.iterdir()):
-        if not entry.is_dir() or entry.name == SILENCE or entry.name.startswith((".", "_")):
+        if not entry.is_dir() or entry.name in SHARED or entry.name.startswith((".", "_")):
             continue
         inside(entry, root)
         try:

@@ -66,21 +66,23 @@ def load_library(roots: Sequence[Path], template_dirs: Sequence[Path] = ()) -> L
     """Load the library from its roots, a later one adding to and replacing what the earlier ones gave.
 
     A root holds `<language>/language.toml`, `<language>/templates/<name>.ssml`, the sounds
-    `<language>/<name>.wav` (with `.ulaw`, `.alaw` beside them) and `silence/<ms>.wav`. A template folder
-    holds `<language>/<name>.ssml`, and `<name>.ssml` for every language; it goes before the roots.
+    `<language>/<name>.wav` (with `.ulaw`, `.alaw` beside them), `silence/<ms>.wav`, `tone/<name>.wav` and
+    the operator's recordings `own/<name>.wav`. A template folder holds `<language>/<name>.ssml`, and
+    `<name>.ssml` for every language; it goes before the roots.
     Raises `LibraryError`, which names the file and the mend.
     """
     parts: dict[str, _Parts] = {}
-    silent: dict[str, Sound] = {}
+    shared: dict[str, Sound] = {}
     for root in roots:
         for folder in folders.language_folders(root):
             _read_language(folder, parts)
-        silent |= folders.sounds(root / folders.SILENCE, folders.SILENCE)
+        for name in folders.SHARED:
+            shared |= {sound.id: sound for sound in folders.sounds(root / name, name).values()}
     for directory in template_dirs:
         _read_templates(directory, parts)
-    silences = _silences(silent, roots)
+    silences = _silences(shared, roots)
     languages = {key: _language(part) for key, part in sorted(parts.items())}
-    all_sounds = {sound.id: sound for sound in silent.values()}
+    all_sounds = dict(shared)
     for language in languages.values():
         all_sounds |= {sound.id: sound for sound in language.sounds.values()}
     return Library(languages, all_sounds, silences)
@@ -135,10 +137,10 @@ def _read_templates(directory: Path, parts: dict[str, _Parts]) -> None:
             part.templates |= folders.templates(own[key])
 
 
-def _silences(silent: Mapping[str, Sound], roots: Sequence[Path]) -> dict[int, Item]:
+def _silences(shared: Mapping[str, Sound], roots: Sequence[Path]) -> dict[int, Item]:
     made = {}
     for ms in SILENCES:
-        sound = silent.get(str(ms))
+        sound = shared.get(f"{folders.SILENCE}/{ms}")
         if sound is None:
             first = str(roots[0]) if roots else "the library"
             raise LibraryError(

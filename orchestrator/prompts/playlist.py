@@ -43,6 +43,20 @@ class Prepared(msgspec.Struct, frozen=True):
         return [("language", self.language), ("plays", len(self.plays))]
 
 
+class PreparedItem(msgspec.Struct, frozen=True):
+    """One item of a notice ready to be played, and the language it was found in."""
+
+    language: str
+    playlist: Playlist
+
+    def __repr__(self) -> str:
+        seconds = round(length(self.playlist) / 1000)
+        return f"PreparedItem(language={self.language!r}, items={len(self.playlist)}, seconds={seconds})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("language", self.language)]
+
+
 class Row(msgspec.Struct, frozen=True, gc=False):
     """One line of a playlist for display: when it starts, what is played, how long (ms), which text."""
 

@@ -1,87 +1,47 @@
-"""Turn a document's tree into a playlist: texts by their recorded phrases, pauses by silences."""
+"""Turn a document's tree into a playlist: recorded phrases, an engine's speech, silences."""
 
 import re
 from collections.abc import Sequence
 from typing import NoReturn
 
-from orchestrator.prompts import tempo
-from orchestrator.prompts.errors import LanguageInvalid, PromptTooLong, SoundMissing, SsmlInvalid
+import msgspec
+
+from orchestrator.prompts import manner, tempo
+from orchestrator.prompts.engine import Engine, Utterance
+from orchestrator.prompts.errors import LanguageInvalid, PromptError, SoundMissing, SsmlInvalid
 from orchestrator.prompts.language import Language, Sound
 from orchestrator.prompts.library import Library
+from orchestrator.prompts.manner import Manner
 from orchestrator.prompts.phrases import CLAUSE, SENTENCE, Token, literal_tokens, tokens
 from orchestrator.prompts.playlist import Item, Playlist
+from orchestrator.prompts.say_as import say_as
+from orchestrator.prompts.speaker import Speaker
 from orchestrator.prompts.ssml import Element, Text
 
-MAX_ITEMS = 500
-MAX_MS = 600_000
-
 _SRC = re.compile(r"[a-z0-9_-]+(/[a-z0-9_-]+)*")
-_SEPARATORS = frozenset(" \t\r\n\u00a0-‐‑–.")
-"""What may stand between digits or characters and is not spoken."""
-_LATER = frozenset(
-    (
-        "address", "cardinal", "currency", "date", "duration", "fraction", "measure", "name", "net",
-        "number", "ordinal", "spell-out", "telephone", "time", "unit", "verbatim",
-    )
-)  # fmt: skip
 
 
-class _Speaker:
-    """Collects items. `gap` is the pause that punctuation asks for, `said` the one that `<break>` demands."""
+class Delivery(msgspec.Struct, frozen=True):
+    """Who speaks at a place of the document, and how.
 
-    def __init__(self, library: Library) -> None:
-        self.library = library
-        self.items: list[Item] = []
-        self.ms = 0
-        self.gap = 0
-        self.said: int | None = None
+    `secret`: the prompt has a code, so an engine is given nothing that a variable or a macro made.
+    `trial`: nobody will hear it; a made value that is no date, say, is replaced by one that is.
+    """
 
-    def play(self, item: Item) -> None:
-        self._pause()
-        self._append(item)
-
-    def rest(self, ms: int) -> None:
-        """Ask for a pause at this place. The longest one asked for wins; nothing pauses before it speaks."""
-        if ms > self.gap:
-            self.gap = ms
-
-    def pause(self, ms: int) -> None:
-        """Demand a pause at this place, in the stead of what else was asked for."""
-        self.said = (self.said or 0) + ms
-
-    def finish(self) -> Playlist:
-        self.gap = 0
-        self._pause()
-        return tuple(self.items)
-
-    def _pause(self) -> None:
-        ms = self.said
-        if ms is None:
-            ms = self._rest_of_gap() if self.gap and self.items else 0
-        self.gap, self.said = 0, None
-        if ms:
-            silences = self.library.silences
-            for silence in tempo.silences(ms):
-                self._append(silences[silence])
-
-    def _rest_of_gap(self) -> int:
-        """Return what is wanting to the gap after the silence that the last sound ends with."""
-        wanting = self.gap - self.library.sounds[self.items[-1].sound].tail
-        return int(wanting / 100 + 0.5) * 100 if wanting >= 100 else 0
-
-    def _append(self, item: Item) -> None:
-        self.items.append(item)
-        self.ms += item.ms
-        if len(self.items) > MAX_ITEMS:
-            raise PromptTooLong(f"the prompt has more than {MAX_ITEMS} sounds", "make it shorter")
-        if self.ms > MAX_MS:
-            raise PromptTooLong("the prompt lasts more than 10 minutes", "make it shorter")
+    language: Language
+    engine: Engine | None = None
+    secret: bool = False
+    trial: bool = False
+    manner: Manner = manner.PLAIN
 
 
-def speak(document: Element, library: Library, language: Language) -> Playlist:
-    """Return what one hears. Raises `SsmlInvalid`, `SoundMissing`, `PromptTooLong`, with `at` set."""
-    speaker = _Speaker(library)
-    _element(document, speaker, language)
+def speak(document: Element, library: Library, delivery: Delivery) -> Playlist:
+    """Return what one hears. Raises `SsmlInvalid`, `SoundMissing`, `PromptTooLong`, with `at` set.
+
+    With an engine also `EngineMissing` and `EngineFailed`; it then blocks for as long as the engine does.
+    """
+    speaker = Speaker(library)
+    _element(document, speaker, delivery)
     if not any(item.text is not None for item in speaker.items):
         raise SsmlInvalid(
             "the prompt says nothing", "put a text, a <say-as> or an <audio> into it", at=document.at
@@ -89,27 +49,41 @@ def speak(document: Element, library: Library, language: Language) -> Playlist:
     return speaker.finish()
 
 
-def _element(element: Element, speaker: _Speaker, language: Language) -> None:
+def _element(element: Element, speaker: Speaker, delivery: Delivery) -> None:
     name = element.name
     if name == "break":
         attributes = element.attributes
         speaker.pause(tempo.break_ms(attributes.get("time"), attributes.get("strength"), element.at))
         return
     if name == "say-as":
-        _say_as(element, speaker, language)
+        say_as(element, speaker, delivery.language)
         return
-    if name == "audio" and _audio(element, speaker, language):
+    if name == "audio" and _audio(element, speaker, delivery.language):
         return
     if "xml:lang" in element.attributes or name == "lang":
         language = _language(element, speaker.library)
+        delivery = msgspec.structs.replace(delivery, language=language)
+    if name in ("prosody", "voice"):
+        delivery = _changed(element, delivery)
     around = tempo.PARAGRAPH if name == "p" else tempo.SENTENCE if name == "s" else 0
     speaker.rest(around)
     for child in element.children:
         if isinstance(child, Text):
-            _text(child, speaker, language)
+            say_text(child, speaker, delivery)
         else:
-            _element(child, speaker, language)
+            _element(child, speaker, delivery)
     speaker.rest(around)
+
+
+def _changed(element: Element, delivery: Delivery) -> Delivery:
+    if delivery.secret and element.made:
+        raise SsmlInvalid(
+            f"a variable has a part in <{element.name}>, and the prompt has a code",
+            "write the attribute into the template",
+            at=element.at,
+        )
+    change = manner.voice if element.name == "voice" else manner.prosody
+    return msgspec.structs.replace(delivery, manner=change(delivery.manner, element.attributes, element.at))
 
 
 def _language(element: Element, library: Library) -> Language:
@@ -131,47 +105,7 @@ def _language(element: Element, library: Library) -> Language:
     return found
 
 
-def _say_as(element: Element, speaker: _Speaker, language: Language) -> None:
-    kind = element.attributes.get("interpret-as")
-    if kind == "digits":
-        table, what = language.spoken_digits, "digit"
-    elif kind == "characters":
-        table, what = language.spoken_characters, "letter or digit"
-    elif kind is None:
-        raise SsmlInvalid("<say-as> has no interpret-as", 'write interpret-as="digits"', at=element.at)
-    else:
-        shown = "" if "interpret-as" in element.made else f' "{kind[:32]}"'
-        known = "not supported yet" if kind in _LATER else "unknown"
-        raise SsmlInvalid(
-            f"the interpret-as{shown} of <say-as> is {known}", "use digits or characters", at=element.at
-        )
-    spoken = 0
-    speaker.rest(tempo.CHARACTER)
-    for child in element.children:
-        assert isinstance(child, Text)  # noqa: S101 - the reader lets no element in
-        for character in child.text:
-            item = table.get(character) or table.get(character.upper())
-            if item is not None:
-                speaker.play(item)
-                speaker.rest(tempo.CHARACTER)
-                spoken += 1
-            elif character not in _SEPARATORS:
-                if kind == "characters" and character.isalnum():
-                    _unrecorded(child, f"language {language.tag} has no sound for a character in <say-as>")
-                raise SsmlInvalid(
-                    f"<say-as> holds a character that is no {what}", "correct the text in it", at=element.at
-                )
-    if not spoken:
-        raise SsmlInvalid("<say-as> holds nothing to say", f"put at least one {what} into it", at=element.at)
-
-
-def _unrecorded(text: Text, what: str) -> NoReturn:
-    missing = SoundMissing(what, "record it and add it to [characters] of language.toml", at=text.at)
-    missing.made = bool(text.made)
-    raise missing
-
-
-def _audio(element: Element, speaker: _Speaker, language: Language) -> bool:
+def _audio(element: Element, speaker: Speaker, language: Language) -> bool:
     """Play the sound if it is there; False when the content is to be spoken in its stead."""
     src = element.attributes.get("src")
     if src is None or not _SRC.fullmatch(src) or len(src) > 128:
@@ -180,7 +114,7 @@ def _audio(element: Element, speaker: _Speaker, language: Language) -> bool:
             'write one such as "phrases/hello"; addresses and paths are not allowed',
             at=element.at,
         )
-    sound = _sound(src, speaker.library, language)
+    sound = find_sound(src, speaker.library, language)
     if sound is not None:
         speaker.play(Item(sound.id, sound.ms, src))
         return True
@@ -195,7 +129,8 @@ def _audio(element: Element, speaker: _Speaker, language: Language) -> bool:
     return False
 
 
-def _sound(src: str, library: Library, language: Language) -> Sound | None:
+def find_sound(src: str, library: Library, language: Language) -> Sound | None:
+    """Return a sound by its name in the language, or by its full id; None when it is not there."""
     found = language.sounds.get(src)
     if found is None:
         first, _, name = src.partition("/")
@@ -206,24 +141,66 @@ def _sound(src: str, library: Library, language: Language) -> Sound | None:
     return found
 
 
-def _text(text: Text, speaker: _Speaker, language: Language) -> None:
+def say_text(text: Text, speaker: Speaker, delivery: Delivery) -> None:
+    """Speak a run of text: by recorded phrases when they cover all of it, else all of it by the engine."""
     words = tokens(text.text) if text.made else literal_tokens(text.text)
+    plan = _covered(words, delivery.language)
+    if isinstance(plan, int):
+        if delivery.engine is None or (delivery.secret and text.made):
+            _missing(text, words, plan, delivery.language)
+        plan = [*_marks(words[:1]), _spoken(text, delivery.engine, delivery), *_marks(words[-1:])]
+    for step in plan:
+        if isinstance(step, int):
+            speaker.rest(step)
+        else:
+            speaker.play(step)
+
+
+def _covered(words: Sequence[Token], language: Language) -> list[Item | int] | int:
+    """Return phrases and pauses (ms), or the index of the first word that no phrase speaks."""
     tree = language.spoken_phrases
+    plan: list[Item | int] = []
     index = 0
     while index < len(words):
         form = words[index].form
         if form == SENTENCE:
-            speaker.rest(tempo.SENTENCE)
+            plan.append(tempo.SENTENCE)
         elif form == CLAUSE:
-            speaker.rest(tempo.CLAUSE)
+            plan.append(tempo.CLAUSE)
         else:
             found = tree.longest(words, index)
             if found is None:
-                _missing(text, words, index, language)
+                return index
             item, index = found
-            speaker.play(item)
+            plan.append(item)
             continue
         index += 1
+    return plan
+
+
+def _marks(words: Sequence[Token]) -> list[Item | int]:
+    """Return the pause of the mark that a text for the engine begins or ends with."""
+    pauses = {SENTENCE: tempo.SENTENCE, CLAUSE: tempo.CLAUSE}
+    return [pauses[word.form] for word in words if word.form in pauses]
+
+
+def _spoken(text: Text, engine: Engine, delivery: Delivery) -> Item:
+    how = delivery.manner
+    try:
+        return engine.speak(
+            Utterance(
+                text=" ".join(text.text.split()),
+                language=delivery.language.tag,
+                voice=how.voice,
+                rate=how.rate,
+                pitch=how.pitch,
+                volume=how.volume,
+            )
+        )
+    except PromptError as error:
+        error.at, error.lines = text.at, text.text.count("\n", 0, len(text.text) - len(text.text.lstrip()))
+        error.made = bool(text.made)
+        raise
 
 
 def _missing(text: Text, words: Sequence[Token], index: int, language: Language) -> NoReturn:

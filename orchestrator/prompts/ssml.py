@@ -1,7 +1,7 @@
 """Read a rendered document: the subset of SSML 1.1 (W3C Recommendation, 7 September 2010) spoken here.
 
-Elements: speak, p, s, break, say-as, audio, lang. No DTD, no entities but XML's own five, no processing
-instructions. What SSML knows and we do not speak yet is refused by name.
+Elements: speak, p, s, break, say-as, audio, lang, prosody, voice. No DTD, no entities but XML's own
+five, no processing instructions. What SSML knows and we do not speak yet is refused by name.
 """
 
 import re
@@ -25,32 +25,37 @@ _ATTRIBUTES: dict[str, frozenset[str]] = {
     "p": frozenset({"xml:lang"}),
     "s": frozenset({"xml:lang"}),
     "break": frozenset({"time", "strength"}),
-    "say-as": frozenset({"interpret-as"}),
+    "say-as": frozenset({"interpret-as", "format"}),
     "audio": frozenset({"src"}),
     "lang": frozenset({"xml:lang"}),
+    "prosody": frozenset({"rate", "pitch", "volume"}),
+    "voice": frozenset({"name"}),
 }
 _SPOKEN = frozenset(_ATTRIBUTES)
-_INLINE = frozenset({"break", "say-as", "audio", "lang"})
+_INLINE = frozenset({"break", "say-as", "audio", "lang", "prosody", "voice"})
 _CHILDREN: dict[str, frozenset[str]] = {
     "speak": _INLINE | {"p", "s"},
     "p": _INLINE | {"s"},
     "s": _INLINE,
     "lang": _INLINE | {"p", "s"},
     "audio": _INLINE | {"p", "s"},
+    "prosody": _INLINE | {"p", "s"},
+    "voice": _INLINE | {"p", "s"},
     "break": frozenset(),
     "say-as": frozenset(),
 }
 _LATER = frozenset(
     (
-        "desc", "emphasis", "lexicon", "lookup", "mark", "meta", "metadata", "phoneme", "prosody", "sub",
-        "token", "voice", "w",
+        "desc", "emphasis", "lexicon", "lookup", "mark", "meta", "metadata", "phoneme", "sub", "token",
+        "w",
     )
 )  # fmt: skip
 _LATER_ATTRIBUTES = frozenset(
     (
-        "clipBegin", "clipEnd", "detail", "endmark", "fetchhint", "fetchtimeout", "format", "maxage",
-        "maxstale", "onlangfailure", "repeatCount", "repeatDur", "soundLevel", "speed", "startmark",
-        "xml:base", "xml:id",
+        "age", "clipBegin", "clipEnd", "contour", "detail", "duration", "endmark", "fetchhint",
+        "fetchtimeout", "gender", "languages", "maxage", "maxstale", "onlangfailure", "onvoicefailure",
+        "ordering", "range", "repeatCount", "repeatDur", "required", "soundLevel", "speed", "startmark",
+        "variant", "xml:base", "xml:id",
     )
 )  # fmt: skip
 _MARKS = re.compile(f"[{MARK_OPEN}{MARK_CLOSE}]")

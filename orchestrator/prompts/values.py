@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.prompts.errors import VariablesInvalid
+from orchestrator.prompts.phrases import composed
 from orchestrator.prompts.steps import MAX_NUMBER, MAX_TEXT
 
 MAX_VARIABLES = 100
@@ -39,6 +40,15 @@ def checked_values(variables: Mapping[str, str | int | float], code: str | None)
         _size("code", code)
         values["code"] = code
     return values
+
+
+def checked_text(text: str) -> str:
+    """Return a free text as it is spoken: in NFC, white space as one blank. Raises `VariablesInvalid`."""
+    if len(text) > MAX_TEXT:
+        raise VariablesInvalid(f"the text has more than {MAX_TEXT} characters", "make it shorter")
+    if _UNSPEAKABLE.search(text):
+        raise VariablesInvalid("the text holds a character that cannot be spoken", "take it out")
+    return " ".join(composed(text).split())
 
 
 def _size(name: str, value: object) -> int:

@@ -31,10 +31,12 @@ class Script:
     digit_gap_ms: int
     digits: dict[str, Line]
     characters: dict[str, Line]
+    numbers: dict[str, Line]
     phrases: dict[str, Line]
 
     def lines(self) -> list[Line]:
-        return [*self.digits.values(), *self.characters.values(), *self.phrases.values()]
+        tables = (self.digits, self.characters, self.numbers, self.phrases)
+        return [line for table in tables for line in table.values()]
 
 
 def languages() -> list[str]:
@@ -61,6 +63,7 @@ def read_script(language: str) -> Script:
         data["digit_gap_ms"],
         lines("digits", "digits"),
         lines("letters", "letters") | lines("symbols", "symbols"),
+        lines("numbers", "numbers"),
         lines("phrases", "phrases"),
     )
 
