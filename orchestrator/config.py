@@ -95,6 +95,10 @@ class Pbx(_Section, frozen=True, kw_only=True):
     """How requests travel: over the events' WebSocket (Asterisk 20.14, 21.9, 22.4 and later) or over HTTP."""
     sounds: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_/\-]{1,128}(?![\s\S])")] = "orchestrator"
     """The folder of our sounds, as the PBX names it."""
+    recordings: Annotated[str, Meta(pattern=r"^/[A-Za-z0-9_./+\-]{1,255}(?![\s\S])")] = (
+        "/var/lib/freeswitch/recordings/orchestrator"
+    )
+    """The folder where a FreeSWITCH writes recordings, as it and the worker both see it."""
     request_timeout: Seconds = 5.0
     max_queued: Positive = 10_000
     """Events that may wait for us; beyond it the connection is closed and reconciled."""

@@ -13,16 +13,19 @@ from typing import Final
 
 import structlog
 
-from orchestrator.call.events import Alive, Answered, Ended, Gone, PlayStarted, Ready, Refused
+from orchestrator.call.commands import Bridge, DropBridge, Ringback, StopPlay
+from orchestrator.call.events import Alive, Answered, Bridged, Ended, Gone, Ready, Refused
 from orchestrator.pbx.backoff import full_jitter
 from orchestrator.pbx.errors import PbxConfigError, PbxError, PbxUnreachable
-from orchestrator.pbx.esl import census, commands, fates, sounds
+from orchestrator.pbx.esl import census, commands, fates, recordings, sounds
+from orchestrator.pbx.esl.commands import Command
 from orchestrator.pbx.esl.connection import Connection
 from orchestrator.pbx.esl.events import Event
 from orchestrator.pbx.esl.handshake import open_stream
 from orchestrator.pbx.esl.settings import EslSettings
 from orchestrator.pbx.esl.table import Full, RequestTable, unsent
 from orchestrator.pbx.esl.translate import Told, translate
+from orchestrator.pbx.esl.watch import Watch
 from orchestrator.pbx.fit import Unfit
 from orchestrator.pbx.port import Dial, Link, PlaySounds, Request, Signal, Sink, SoundCheck
 
@@ -55,8 +58,7 @@ class EslPbx:
         self._reacted = reacted
         self._ready_at: dict[str, float] = {}
         self._ours: set[str] = set()
-        self._guarded_at: dict[str, float] = {}
-        """When FreeSWITCH's own watch over an answered channel was last put off."""
+        self._watch = Watch(settings)
         self._over: set[str] = set()
         """Channels whose end was told, and which FreeSWITCH has yet to destroy."""
         self._table = RequestTable(settings)
@@ -99,8 +101,11 @@ class EslPbx:
         if connection is None:
             self._tell_all(unsent(request, "not connected"))
             return
+        if isinstance(request, DropBridge) and not self._watch.partner(request.channel):
+            return  # there is none; parking a channel anew would end what is played to it
+        now = asyncio.get_running_loop().time()
         try:
-            outgoing = self._table.submit(request, asyncio.get_running_loop().time())
+            outgoing = self._table.submit(request, now)
         except Unfit as fault:
             log.warning("esl_unfit_request", pbx=self.name, channel=request.channel, reason=str(fault))
             if isinstance(request, Dial):
@@ -117,8 +122,7 @@ class EslPbx:
             if self._dialled_meanwhile is not None:
                 self._dialled_meanwhile.add(request.channel)
         connection.put(outgoing)
-        if isinstance(request, PlaySounds):
-            self._guard(connection, request.channel)
+        connection.note(*self._besides(request, now))
 
     async def reconcile(self, channels: Collection[str]) -> None:
         """Raises `PbxUnreachable` when FreeSWITCH cannot be asked now: the next `Link(up=True)` brings a new
@@ -136,6 +140,12 @@ class EslPbx:
         finally:
             self._dialled_meanwhile = None
         states = {channel: fates.of_ask(text) for channel, text in zip(asked, answers, strict=True)}
+        now = asyncio.get_running_loop().time()
+        for channel, text in zip(asked, answers, strict=True):
+            if partner := fates.partner_of(text):
+                self._watch.bridged(channel, partner)
+            else:
+                connection.note(*self._watch.parted(channel, now))
         if not all(states.values()):
             raise PbxUnreachable(f"pbx {self.name}: FreeSWITCH does not say what became of each call")
         app = self._settings.app
@@ -146,14 +156,21 @@ class EslPbx:
                 continue  # it is being dialled at this moment: its own answer tells
             self._tell_all([(channel, event) for event in state])
             if any(isinstance(event, Alive) and event.up for event in state):
-                connection.note(*commands.renew(channel, self._settings.abandoned_after))
-                self._guarded_at[channel] = asyncio.get_running_loop().time()
+                connection.note(*self._watch.renewed(channel, now))
         connection.note(*(commands.hang_up(stray) for stray in strays))
         log.info("esl_reconciled", pbx=self.name, asked=len(asked), hung_up_strays=len(strays))
 
     async def check_sounds(self, sounds_asked: Sequence[str]) -> SoundCheck:
         """Raises `PbxUnreachable` when FreeSWITCH cannot be asked now."""
         return await sounds.check(self._usable(), self._settings, self._table.sounds_dir, sounds_asked)
+
+    async def fetch_recording(self, recording: str) -> bytes:
+        """Read the file that FreeSWITCH wrote."""
+        return await asyncio.to_thread(recordings.read, self._settings, recording)
+
+    async def delete_recording(self, recording: str) -> None:
+        """Delete the file that FreeSWITCH wrote."""
+        await asyncio.to_thread(recordings.delete, self._settings, recording)
 
     async def _one_connection(self) -> PbxError:
         """Connect and serve. Returns the fault that ended it, after every request's fate has been told."""
@@ -189,6 +206,16 @@ class EslPbx:
             if event.name == "CHANNEL_DESTROY":
                 self._over.discard(channel)
             return
+        if event.name == "CHANNEL_EXECUTE" and event.application == "playback":
+            self._note(commands.forget_played(channel))
+        elif event.name == "CHANNEL_BRIDGE":
+            self._watch.bridged(event.bridge_a, event.bridge_b)
+        elif event.name == "CHANNEL_UNBRIDGE":
+            # FreeSWITCH records a channel, and would go on.
+            self._note(commands.stop_recordings(channel))
+            self._note(*self._watch.parted(channel, asyncio.get_running_loop().time()))
+        elif event.name == "RECORD_STOP" and not recordings.is_ours(self._settings, event.record_path):
+            return
         meant = translate(event)
         if not meant:
             return
@@ -197,16 +224,24 @@ class EslPbx:
             self._tell((channel, each))
         if event.name == "CHANNEL_HANGUP":
             self._over.add(channel)
-        elif isinstance(meant[0], PlayStarted) and self._connection is not None:
-            self._connection.note(commands.forget_played(channel))
 
-    def _guard(self, connection: Connection, channel: str) -> None:
-        """Put off the end that FreeSWITCH prepares for a call whose worker is dead, in good time."""
-        now = asyncio.get_running_loop().time()
-        period = self._settings.abandoned_after
-        if now - self._guarded_at.get(channel, now) > period / 2:
-            self._guarded_at[channel] = now
-            connection.note(*commands.renew(channel, period))
+    def _besides(self, request: Request, now: float) -> tuple[Command, ...]:
+        """What goes out with a request: for the other side of a bridge, and against FreeSWITCH's own end."""
+        partner = self._watch.partner(request.channel)
+        match request:
+            case PlaySounds() if request.both and partner:
+                return (commands.echo(request, partner, self._settings, self._table.sounds_dir),)
+            case PlaySounds() | Ringback():
+                return self._watch.played(request.channel, now)
+            case StopPlay() if partner:
+                return (commands.stop_plays(partner),)
+            case Bridge():
+                self._watch.asked(request.channel, request.other)
+        return ()
+
+    def _note(self, *noted: Command) -> None:
+        if self._connection is not None:
+            self._connection.note(*noted)
 
     def _usable(self) -> Connection:
         if self._connection is None:
@@ -235,14 +270,17 @@ class EslPbx:
     def _tell(self, told: Told) -> None:
         channel, event = told
         now = self._clock()
+        ticks = asyncio.get_running_loop().time()
         match event:
             case Ready():
                 self._ready_at[channel] = now
             case Answered():
-                self._guarded_at[channel] = asyncio.get_running_loop().time()
+                self._watch.answered(channel, ticks)
+            case Bridged():
+                self._watch.bridged(channel)
             case Ended() | Gone() | Refused():
                 self._ready_at.pop(channel, None)
-                self._guarded_at.pop(channel, None)
+                self._note(*self._watch.gone(channel, ticks))
                 self._ours.discard(channel)
         self._sink(Signal(self.name, channel, event, now))
 

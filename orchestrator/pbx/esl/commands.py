@@ -12,9 +12,20 @@ from typing import Final
 
 import msgspec
 
-from orchestrator.call.commands import Ask, Hangup, StopPlay
+from orchestrator.call.commands import (
+    Ask,
+    Bridge,
+    DropBridge,
+    Hangup,
+    Record,
+    Ringback,
+    StopPlay,
+    StopRecording,
+)
 from orchestrator.pbx.esl.events import OWNER, SUBSCRIBED
+from orchestrator.pbx.esl.recordings import path_of
 from orchestrator.pbx.esl.settings import EslSettings
+from orchestrator.pbx.esl.translate import ECHO
 from orchestrator.pbx.fit import Unfit, check_id, check_number, check_sound, dial_string
 from orchestrator.pbx.port import Dial, PlaySounds, Request
 
@@ -22,6 +33,8 @@ _FOLDER: Final = re.compile(r"/[A-Za-z0-9_./+-]+")
 
 MAX_SOUNDS: Final = 128
 """Files of one `file_string://` (mod_dptools.c); more would be taken for one long name."""
+RINGING: Final = "tone_stream://%(2000,4000,440,480);loops=-1"
+"""The ringing tone of North America (ITU-T E.180, supplement 2): 2 s of 440 and 480 Hz, 4 s of silence."""
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -61,9 +74,23 @@ def build(request: Request, settings: EslSettings, sounds_dir: str) -> Command:
         case Dial():
             return _originate(request, settings)
         case PlaySounds():
-            return _play(request, settings, sounds_dir)
+            return _playback(
+                request.channel, request.playback, _file_string(request.sounds, settings, sounds_dir)
+            )
+        case Ringback():
+            return _playback(request.channel, request.playback, RINGING)
         case StopPlay():
-            return Command(f"api uuid_break {_channel(request.channel)} all")
+            return stop_plays(request.channel)
+        case Bridge():
+            return bridged_to(request.channel)
+        case DropBridge():
+            return Command(f"api uuid_park {_channel(request.channel)}")
+        case Record():
+            path = path_of(settings, request.recording)
+            return Command(f"api uuid_record {_channel(request.channel)} start {path} {request.longest}")
+        case StopRecording():
+            path = path_of(settings, request.recording)
+            return Command(f"api uuid_record {_channel(request.channel)} stop {path}")
         case Hangup():
             return hang_up(request.channel)
         case Ask():
@@ -83,6 +110,53 @@ def dump(channel: str) -> Command:
 def owner(channel: str) -> Command:
     """Whose channel it is: the app of ours, or `_undef_`."""
     return Command(f"api uuid_getvar {_channel(channel)} {OWNER}")
+
+
+def stop_plays(channel: str) -> Command:
+    """End what is played, and what waits to be."""
+    return Command(f"api uuid_break {_channel(channel)} all")
+
+
+def echo(request: PlaySounds, other: str, settings: EslSettings, sounds_dir: str) -> Command:
+    """The same sounds to the other side of the bridge. In a bridge each side has a thread of its own, so both
+    hear them at once, and nobody hears the other one meanwhile (switch_ivr_bridge.c, audio_bridge_thread)."""
+    what = _file_string(request.sounds, settings, sounds_dir)
+    return _playback(other, request.playback, what, prefix=ECHO)
+
+
+def bridged_to(channel: str) -> Command:
+    """The channel that it is bridged to, or `_undef_`. Exact: set and taken away with the bridge itself."""
+    return Command(f"api uuid_getvar {_channel(channel)} bridge_to")
+
+
+def bridging(channel: str, other: str, settings: EslSettings) -> tuple[Command, ...]:
+    """What connects two answered channels. The answer to the last says whether it begins.
+
+    Whoever is left is to be parked, and ended in time if no worker lives. Both variables must be set now:
+    `park` forgets `park_after_bridge` when it is given a `park_timeout` (switch_ivr.c, switch_ivr_park).
+    """
+    variables = {
+        "park_after_bridge": "true",
+        "hangup_after_bridge": "false",
+        "park_timeout": str(math.ceil(settings.abandoned_after)),
+        # A recording is of both, mixed, 8 kHz, of the bridge alone, and kept however short it is.
+        "RECORD_STEREO": "false",
+        "record_sample_rate": "8000",
+        "RECORD_BRIDGE_REQ": "true",
+        "RECORD_MIN_SEC": "0",
+    }
+    listed = ";".join(f"{name}={value}" for name, value in variables.items())
+    legs = (_channel(channel), _channel(other))
+    return (
+        *(Command(f"api uuid_setvar_multi {leg} {listed}") for leg in legs),
+        *(each for leg in legs for each in renew(leg, settings.longest_call)),
+        Command(f"api uuid_bridge {legs[0]} {legs[1]}"),
+    )
+
+
+def stop_recordings(channel: str) -> Command:
+    """End all recordings of a channel: what FreeSWITCH does with the channel, not with its bridge."""
+    return Command(f"api uuid_record {_channel(channel)} stop all")
 
 
 def forget_played(channel: str) -> Command:
@@ -153,15 +227,15 @@ def _originate(request: Dial, settings: EslSettings) -> Command:
     return Command(f"bgapi originate {{{listed}}}{where} &park()", background=True)
 
 
-def _play(request: PlaySounds, settings: EslSettings, sounds_dir: str) -> Command:
+def _playback(channel: str, playback: str, what: str, prefix: str = "") -> Command:
     # The lock keeps a next play from starting inside of this one.
     return Command(
-        f"sendmsg {_channel(request.channel)}\n"
+        f"sendmsg {_channel(channel)}\n"
         "call-command: execute\n"
         "execute-app-name: playback\n"
-        f"execute-app-arg: {_file_string(request.sounds, settings, sounds_dir)}\n"
+        f"execute-app-arg: {what}\n"
         "event-lock: true\n"
-        f"Event-UUID: {check_id(request.playback, 'playback id')}"
+        f"Event-UUID: {prefix}{check_id(playback, 'playback id')}"
     )
 
 

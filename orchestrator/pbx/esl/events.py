@@ -23,13 +23,16 @@ SUBSCRIBED: Final = (
     "CHANNEL_ANSWER",
     "CHANNEL_EXECUTE",
     "CHANNEL_EXECUTE_COMPLETE",
+    "CHANNEL_BRIDGE",
+    "CHANNEL_UNBRIDGE",
+    "RECORD_STOP",
     "DTMF",
     "CHANNEL_HANGUP",
     "CHANNEL_DESTROY",
     "BACKGROUND_JOB",
 )
 """What we ask for. CHANNEL_HANGUP_COMPLETE and CHANNEL_PARK are understood, but say nothing that these do
-not: each is 6 to 9 KB that FreeSWITCH would have to write."""
+not: each is 6 to 9 KB that FreeSWITCH would have to write. That a recording has begun, its answer tells."""
 
 MAX_EVENT_HEADERS: Final = 5000
 """Lines of one event in the plain encoding. A channel has 30 to 200 variables."""
@@ -46,6 +49,11 @@ _FIELDS: Final = {
     "application_uuid": "Application-UUID",
     "application_response": "Application-Response",
     "digit": "DTMF-Digit",
+    "bridge_a": "Bridge-A-Unique-ID",
+    "bridge_b": "Bridge-B-Unique-ID",
+    "bridged_to": "variable_bridge_to",
+    "record_path": "Record-File-Path",
+    "record_cause": "Record-Completion-Cause",
     "job": "Job-UUID",
     "owner": f"variable_{OWNER}",
     "sip_status": "variable_sip_term_status",
@@ -72,6 +80,15 @@ class Event(msgspec.Struct, frozen=True, gc=False, rename=_FIELDS):
     application_uuid: str = ""
     application_response: str = ""
     digit: str = ""
+    bridge_a: str = ""
+    bridge_b: str = ""
+    """The two channels of a bridge that begins or ends; `bridge_a` is the first of `uuid_bridge`."""
+    bridged_to: str = ""
+    """The channel that this one is bridged to, for as long as it is."""
+    record_path: str = ""
+    record_cause: str = ""
+    """How a recording ended: success-silence, success-maxtime, no-input-timeout, input-too-short,
+    uri-failure."""
     job: str = ""
     owner: str = ""
     sip_status: str = ""

@@ -11,6 +11,15 @@
 | play     | reply +OK                            | – (CHANNEL_EXECUTE tells that it began)               |
 |          | reply -ERR                           | PlayRefused(404): the channel is gone                 |
 | stop     | any                                  | – (the playback's own end tells)                      |
+| bridge   | first: the other's id                | Bridged: it stands already                            |
+|          | first: -ERR                          | BridgeRefused(404): the channel is gone               |
+|          | first: another                       | what bridges them is sent                             |
+|          | then: +OK                            | – (CHANNEL_BRIDGE tells that it stands)               |
+|          | then: -ERR                           | BridgeRefused(409): one of them is gone or unanswered |
+| record   | +OK                                  | RecordingStarted, also for one that runs              |
+|          | -ERR                                 | RecordingFinished(not ok)                             |
+| stop it, | any                                  | – (RECORD_STOP tells)                                 |
+| drop     | any                                  | –                                                     |
 | hang-up  | +OK                                  | –                                                     |
 |          | -ERR No such channel                 | HangupRefused(gone)                                   |
 |          | other                                | HangupRefused                                         |
@@ -25,12 +34,16 @@ from typing import Literal
 
 from orchestrator.call.events import (
     Accepted,
+    Bridged,
+    BridgeRefused,
     CallEvent,
     Ended,
     Gone,
     HangupRefused,
     OriginateLost,
     PlayRefused,
+    RecordingFinished,
+    RecordingStarted,
     Refused,
     Stage,
 )
@@ -39,8 +52,9 @@ from orchestrator.pbx.esl.causes import NO_SESSION, Q850, REFUSALS, q850
 from orchestrator.pbx.esl.events import from_json
 from orchestrator.pbx.esl.translate import found
 
-Kind = Literal["dial", "adopt", "play", "stop", "hangup", "ask", "own"]
+Kind = Literal["dial", "adopt", "play", "stop", "bridged", "bridge", "record", "hangup", "ask", "own"]
 """`adopt` is our question after an originate for which no session was made: does its channel live?
+`stop` ends a play, a recording or a bridge. `bridged` is the question before a `bridge`.
 `own` is what only the connection itself wants to know."""
 
 _GONE = "no such channel"
@@ -85,6 +99,23 @@ def of_play(text: str, playback: str) -> CallEvent | None:
     return None if is_ok(text) else PlayRefused(playback, 404, reason(text))
 
 
+def of_bridged(text: str, other: str) -> CallEvent | None:
+    """What the question before a bridge found. None: they are not bridged to each other, so bridge them."""
+    if text.strip() == other:
+        return Bridged()
+    return BridgeRefused(404, reason(text)) if text.startswith("-ERR") else None
+
+
+def of_bridge(text: str) -> CallEvent | None:
+    return None if is_ok(text) else BridgeRefused(409, reason(text))
+
+
+def of_record(text: str, recording: str) -> CallEvent:
+    if is_ok(text):
+        return RecordingStarted(recording)
+    return RecordingFinished(recording, ok=False, reason=reason(text))
+
+
 def of_hangup(text: str) -> CallEvent | None:
     if is_ok(text):
         return None
@@ -96,15 +127,20 @@ def of_ask(text: str) -> tuple[CallEvent, ...]:
     return _state(text)
 
 
-def of_loss(kind: Kind, playback: str, stage: Stage, why: str) -> CallEvent | None:
-    """A request without an answer. A lost question has no event: it is asked again, or reconciled."""
+def of_loss(kind: Kind, subject: str, stage: Stage, why: str) -> CallEvent | None:
+    """A request without an answer. A lost question has no event: it is asked again, or reconciled.
+    `subject` is the playback or the recording."""
     match kind:
         case "dial":
             return OriginateLost(stage)
         case "adopt":
             return OriginateLost("unconfirmed")
         case "play":
-            return PlayRefused(playback, 0, why)
+            return PlayRefused(subject, 0, why)
+        case "bridged" | "bridge":
+            return BridgeRefused(0, why)
+        case "record":
+            return RecordingFinished(subject, ok=False, reason=why)
         case "hangup":
             return HangupRefused(gone=False, reason=why)
         case "stop" | "ask" | "own":
@@ -115,6 +151,16 @@ def reason(text: str) -> str:
     """FreeSWITCH's own short word for why it refused."""
     line = text.strip().partition("\n")[0].removeprefix("-ERR").strip()
     return "".join(char for char in line[:120] if char.isprintable()) or "no reason given"
+
+
+def partner_of(text: str) -> str:
+    """The channel that a dumped one is bridged to; empty when it is in no bridge."""
+    if not text.lstrip().startswith("{"):
+        return ""
+    try:
+        return from_json(text.encode()).bridged_to
+    except PbxProtocolError:
+        return ""
 
 
 def _state(text: str) -> tuple[CallEvent, ...]:

@@ -31,6 +31,8 @@ class EslSettings(msgspec.Struct, frozen=True, kw_only=True):
     plus."""
     sounds_folder: str = "orchestrator"
     """The folder of our library: below FreeSWITCH's `sounds_dir`, or a full path."""
+    recordings_folder: str = "/var/lib/freeswitch/recordings/orchestrator"
+    """Where FreeSWITCH writes recordings: a full path, the same for it and for us."""
     request_timeout: float = 5.0
     originate_timeout: float = 5.0
     """Until the channel of an originate must exist. How long a phone rings is the request's own."""
@@ -69,6 +71,12 @@ class EslSettings(msgspec.Struct, frozen=True, kw_only=True):
             "sounds",
             bool(_FOLDER.fullmatch(self.sounds_folder)) and ".." not in self.sounds_folder,
             "name a folder such as orchestrator, or a full path",
+        )
+        recordings = self.recordings_folder
+        self._require(
+            "recordings",
+            recordings.startswith("/") and bool(_FOLDER.fullmatch(recordings)) and ".." not in recordings,
+            "name a folder by its full path, such as /var/lib/freeswitch/recordings/orchestrator",
         )
         for field in _POSITIVE:
             self._require(field, getattr(self, field) > 0, "give a number above 0")

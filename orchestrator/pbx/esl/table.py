@@ -10,11 +10,20 @@ from typing import Final
 
 import msgspec
 
-from orchestrator.call.commands import Ask, Hangup, StopPlay
+from orchestrator.call.commands import (
+    Ask,
+    Bridge,
+    DropBridge,
+    Hangup,
+    Record,
+    Ringback,
+    StopPlay,
+    StopRecording,
+)
 from orchestrator.call.events import CallEvent, Stage
 from orchestrator.pbx.errors import PbxProtocolError
 from orchestrator.pbx.esl import fates
-from orchestrator.pbx.esl.commands import Command, build, dump
+from orchestrator.pbx.esl.commands import Command, bridging, build, dump
 from orchestrator.pbx.esl.fates import Kind
 from orchestrator.pbx.esl.settings import EslSettings
 from orchestrator.pbx.esl.translate import Told
@@ -42,8 +51,11 @@ class Outcome(msgspec.Struct, frozen=True):
 class _Pending(msgspec.Struct):
     kind: Kind
     channel: str
-    playback: str
+    subject: str
+    """The playback, the recording, or the channel to be bridged to."""
     deadline: float
+    then: tuple[Command, ...] = ()
+    """What bridges two channels, unless they are bridged already."""
     sent: bool = False
 
 
@@ -69,13 +81,14 @@ class RequestTable:
 
     def submit(self, request: Request, now: float) -> Outgoing:
         """Enter a request. Raises `Unfit` or `Full`; then nothing was entered and nothing may be sent."""
-        kind, playback = _kind(request)
+        kind, subject = _kind(request)
         # Ending a call and asking after one must still go through when originates have filled the table.
         limit = self._settings.max_inflight * (1 if kind in ("dial", "play") else 2)
         if len(self._pending) >= limit:
             raise Full(f"{len(self._pending)} requests are under way")
         command = build(request, self._settings, self.sounds_dir)
-        return self._enter(kind, request.channel, playback, command, now)
+        then = bridging(request.channel, subject, self._settings) if kind == "bridged" else ()
+        return self._enter(kind, request.channel, subject, command, now, then)
 
     def own(self, command: Command, now: float) -> Outgoing:
         """Enter a command of the connection itself. Its answer is the connection's affair."""
@@ -106,6 +119,9 @@ class RequestTable:
         pending = self._pending.get(number)
         if pending is None:
             return number, NOTHING
+        if pending.kind == "bridged" and fates.of_bridged(text, pending.subject) is None:
+            self._drop(number)
+            return number, Outcome(next=self._bridging(pending, now))
         told = self._of_reply(pending, text)
         if not told and pending.kind in ("dial", "ask"):
             return number, NOTHING  # a job has begun, or the question stays open until it is asked again
@@ -134,7 +150,7 @@ class RequestTable:
         pending = self._drop(number)
         if pending is None:
             return NOTHING
-        return _tell(pending.channel, (fates.of_loss(pending.kind, pending.playback, stage, why),))
+        return _tell(pending.channel, (fates.of_loss(pending.kind, pending.subject, stage, why),))
 
     def expire(self, now: float) -> Outcome:
         """End what is past its deadline. A question past it is asked again."""
@@ -168,7 +184,13 @@ class RequestTable:
             case "adopt":
                 return fates.of_adopt(text)
             case "play":
-                return (fates.of_play(text, pending.playback),)
+                return (fates.of_play(text, pending.subject),)
+            case "bridged":
+                return (fates.of_bridged(text, pending.subject),)
+            case "bridge":
+                return (fates.of_bridge(text),)
+            case "record":
+                return (fates.of_record(text, pending.subject),)
             case "hangup":
                 return (fates.of_hangup(text),)
             case "ask":
@@ -179,11 +201,27 @@ class RequestTable:
     def _question(self, kind: Kind, channel: str, now: float) -> Outgoing:
         return self._enter(kind, channel, "", dump(channel), now)
 
-    def _enter(self, kind: Kind, channel: str, playback: str, command: Command, now: float) -> Outgoing:
+    def _bridging(self, asked: _Pending, now: float) -> tuple[Outgoing, ...]:
+        """The commands that bridge. Of the last one the answer counts."""
+        *before, last = asked.then
+        return (
+            *(self.own(command, now) for command in before),
+            self._enter("bridge", asked.channel, asked.subject, last, now),
+        )
+
+    def _enter(
+        self,
+        kind: Kind,
+        channel: str,
+        subject: str,
+        command: Command,
+        now: float,
+        then: tuple[Command, ...] = (),
+    ) -> Outgoing:
         self._last += 1
         settings = self._settings
         timeout = settings.originate_timeout if kind == "dial" else settings.request_timeout
-        self._pending[self._last] = _Pending(kind, channel, playback, now + timeout)
+        self._pending[self._last] = _Pending(kind, channel, subject, now + timeout, then)
         if kind == "dial":
             self._dials[channel] = self._last
         return Outgoing(self._last, command)
@@ -197,18 +235,26 @@ class RequestTable:
 
 def unsent(request: Request, why: str) -> tuple[Told, ...]:
     """What to tell when a request never came into the table."""
-    kind, playback = _kind(request)
-    return _tell(request.channel, (fates.of_loss(kind, playback, "not_sent", why),)).told
+    kind, subject = _kind(request)
+    return _tell(request.channel, (fates.of_loss(kind, subject, "not_sent", why),)).told
 
 
 def _kind(request: Request) -> tuple[Kind, str]:
     match request:
         case Dial():
             return "dial", ""
-        case PlaySounds():
+        case PlaySounds() | Ringback():
             return "play", request.playback
         case StopPlay():
             return "stop", request.playback
+        case StopRecording():
+            return "stop", request.recording
+        case DropBridge():
+            return "stop", ""
+        case Bridge():
+            return "bridged", request.other
+        case Record():
+            return "record", request.recording
         case Hangup():
             return "hangup", ""
         case Ask():

@@ -10,6 +10,7 @@ from orchestrator.call.events import (
     Accepted,
     Alive,
     Answered,
+    Bridged,
     CallEvent,
     Digit,
     Ended,
@@ -17,16 +18,28 @@ from orchestrator.call.events import (
     PlayFinished,
     PlayStarted,
     Ready,
+    RecordingFinished,
     Ringing,
 )
 from orchestrator.pbx.esl.causes import BY_THE_SWITCH, q850
 from orchestrator.pbx.esl.events import Event
+from orchestrator.pbx.esl.recordings import name_of
 
 Told = tuple[str, CallEvent]
 """An event, and the channel it is about."""
 
 _PLAYED: Final = "FILE PLAYED"
 _DIGITS: Final = frozenset("0123456789*#ABCD")
+ECHO: Final = "both:"
+"""Before the id of a playback to both sides of a bridge: what the other side hears. It is not told of."""
+_READY: Final = frozenset(
+    {"CS_EXECUTE", "CS_PARK", "CS_HIBERNATE", "CS_RESET", "CS_SOFT_EXECUTE", "CS_EXCHANGE_MEDIA"}
+)
+"""States of an answered channel that takes a play: in the hands of `park`, which is its one application, and
+a play runs within it; on its way into a bridge; bridged (the first leg's is CS_SOFT_EXECUTE, the other's
+CS_EXCHANGE_MEDIA); parked after one."""
+_NOT_KEPT: Final = frozenset({"uri-failure", "input-too-short"})
+"""Ends of a recording that leave no file, or only a part of one (switch_ivr_async.c, record_callback)."""
 
 
 def translate(event: Event) -> tuple[CallEvent, ...]:
@@ -46,6 +59,10 @@ def translate(event: Event) -> tuple[CallEvent, ...]:
             return (Answered(),)
         case "CHANNEL_PARK":
             return (Ready(),)
+        case "CHANNEL_BRIDGE":
+            return (Bridged(),)
+        case "RECORD_STOP":
+            return _recorded(event)
         case "DTMF" if event.digit in _DIGITS:
             return (Digit(event.digit),)
         case "CHANNEL_HANGUP" | "CHANNEL_HANGUP_COMPLETE" | "CHANNEL_DESTROY":
@@ -60,8 +77,7 @@ def found(event: Event) -> tuple[CallEvent, ...]:
         return ending(event)
     up = event.answer_state == "answered"
     ringing = not up and event.call_state in ("RINGING", "EARLY")
-    # Answered and in the hands of its one application, which is `park`; a play runs within it.
-    return (Alive(ringing=ringing, up=up, ready=up and event.state == "CS_EXECUTE"),)
+    return (Alive(ringing=ringing, up=up, ready=up and event.state in _READY),)
 
 
 def ending(event: Event) -> tuple[CallEvent, ...]:
@@ -83,6 +99,8 @@ def _cause(event: Event) -> int:
 
 def _begun(event: Event) -> tuple[CallEvent, ...]:
     if event.application == "playback":
+        if event.application_uuid.startswith(ECHO):
+            return ()
         return (PlayStarted(event.application_uuid),)
     if event.application == "park" and event.answer_state == "answered":
         return (Ready(),)
@@ -93,7 +111,19 @@ def _done(event: Event) -> tuple[CallEvent, ...]:
     # A hang-up cuts the play short and calls it an error; the hang-up's own event tells.
     if event.application != "playback" or event.answer_state == "hangup":
         return ()
+    if event.application_uuid.startswith(ECHO):
+        return ()
     return (PlayFinished(event.application_uuid, event.application_response == _PLAYED),)
+
+
+def _recorded(event: Event) -> tuple[CallEvent, ...]:
+    """A recording that somebody else made is none of ours, and has no name here."""
+    name = name_of(event.record_path)
+    if not name:
+        return ()
+    if event.record_cause in _NOT_KEPT:
+        return (RecordingFinished(name, ok=False, reason=f"FreeSWITCH says {event.record_cause}"),)
+    return (RecordingFinished(name),)
 
 
 def _by_the_switch(event: Event) -> bool:

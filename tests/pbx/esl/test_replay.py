@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from orchestrator.call import events as ev
-from orchestrator.call.commands import Hangup, Originate, Play
+from orchestrator.call.commands import Hangup, Originate, Play, PlayBoth
 from orchestrator.call.events import CallEvent
 from orchestrator.call.facts import Fact, Over
 from orchestrator.call.machine import step
@@ -55,7 +55,7 @@ class Machine(Worker):
             match command:
                 case Originate():
                     request = Dial(command.channel, command.number, command.caller_id, command.ring_timeout)
-                case Play():
+                case Play() | PlayBoth():
                     request = PlaySounds(command.channel, command.playback, SOUNDS)
                 case _:
                     request = command
@@ -78,10 +78,10 @@ def scripted(seen: Seen) -> str | None:
 
 
 @contextlib.asynccontextmanager
-async def replaying(name: str) -> AsyncIterator[tuple[Replay, Machine]]:
+async def replaying(name: str, **changed: str) -> AsyncIterator[tuple[Replay, Machine]]:
     machine = Machine()
     fake = Replay(script=scripted, name=name)
-    async with serving(fake), running(settings_for(fake.url), machine) as pbx:
+    async with serving(fake), running(settings_for(fake.url, **changed), machine) as pbx:
         machine.pbx = pbx
         await machine.link(up=True)
         yield fake, machine
@@ -208,16 +208,24 @@ async def test_a_recorded_duplicate_uuid_is_adopted_and_the_call_goes_on() -> No
         assert machine.events == [*ANSWERED, *adopted, *HANGUP]
 
 
-async def test_two_recorded_calls_of_which_one_is_bridged_too_soon_are_each_told_their_own_end() -> None:
-    # Somebody bridged the second call to the first while it still rang, and FreeSWITCH ended both.
-    async with replaying("bridge_record") as (_fake, machine):
+@pytest.mark.parametrize(
+    ("folder", "recorded"),
+    [("aaaaaaa", [ev.RecordingFinished("recording-1")]), ("orchestrator", [])],
+)
+async def test_two_recorded_calls_of_which_one_is_bridged_too_soon_are_each_told_their_own_end(
+    folder: str, recorded: list[CallEvent]
+) -> None:
+    # Somebody bridged the second call to the first while it still rang, and FreeSWITCH ended both. What it
+    # recorded is told of when it lies in our folder, though the channel was over by then.
+    recordings = f"/var/lib/freeswitch/recordings/{folder}"
+    async with replaying("bridge_record", recordings_folder=recordings) as (_fake, machine):
         assert machine.pbx is not None
         machine.pbx.send(DIAL)
         await machine.until(lambda: ev.Ready() in of(machine, C1))
         machine.pbx.send(Dial(C2, "+12025550101", None, 3))
         await machine.until(lambda: any(isinstance(event, ev.Ended) for event in of(machine, C1)))
         await heard_all(machine)
-        assert of(machine, C1) == [*ANSWERED, *HANGUP]
+        assert of(machine, C1) == [*ANSWERED, *HANGUP, *recorded]
         assert of(machine, C2) == [
             ev.Accepted(),
             ev.Ringing(),
