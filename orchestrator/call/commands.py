@@ -7,6 +7,8 @@ played is not in here: the machine never sees the code. The driver adds the soun
 
 import msgspec
 
+from orchestrator.call.events import CallEvent
+
 
 class Originate(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Ring `number`. `ring_timeout` in seconds, counted by the PBX from now."""
@@ -112,3 +114,12 @@ Command = (
     | Hangup
     | Ask
 )
+
+
+class Commit(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """Not for the PBX: feed `then` as soon as the journal is durable up to the event that led to this.
+
+    After a crash it is not asked for again; what becomes of a call whose `then` never came, the PBX tells.
+    """
+
+    then: CallEvent

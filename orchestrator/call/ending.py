@@ -34,20 +34,20 @@ def ended_before_answer(call: Call, event: ev.Ended, now: float) -> Step:
     )
     by: HungUpBy = "network"
     if outcome in (Outcome.BUSY, Outcome.REJECTED):
-        by = "callee"
+        by = call.leg
     elif outcome is Outcome.NO_ANSWER and timed_out:
         by = "orchestrator"
     if call.dialed_at is not None:
         return end(call, now, outcome, reason, by=by, ended=event)
     # The end overtook the answer to the originate; it proves that the originate was accepted.
     over = end(replace(call, dialed_at=now), now, outcome, reason, by=by, ended=event)
-    return Step(over.call, over.commands, (Dialing(now), *over.facts))
+    return Step(over.call, over.commands, (Dialing(now, call.leg), *over.facts))
 
 
 def ended_after_answer(call: Call, event: ev.Ended, now: float) -> Step:
     if event.cause in _NETWORK_CAUSES:
         return end_heard(call, now, Outcome.FAILED, "the network ended the call", by="network", ended=event)
-    return end_heard(call, now, Outcome.HUNG_UP_EARLY, "the callee hung up", by="callee", ended=event)
+    return end_heard(call, now, Outcome.HUNG_UP_EARLY, f"the {call.leg} hung up", by=call.leg, ended=event)
 
 
 def gone_after_answer(call: Call, _event: object, now: float) -> Step:
@@ -77,7 +77,7 @@ def end_hanging_up(call: Call, event: ev.Ended | None, now: float, certain: bool
             if event is not None:
                 return ended_after_answer(call, event, now)
             early = Outcome.HUNG_UP_EARLY
-            return end_heard(call, now, early, "the callee hung up", by="callee", certain=certain)
+            return end_heard(call, now, early, f"the {call.leg} hung up", by=call.leg, certain=certain)
         case "pbx":
             reason = "the PBX ended the call"
             return end_heard(call, now, Outcome.FAILED, reason, by="network", ended=event, certain=certain)
@@ -85,6 +85,8 @@ def end_hanging_up(call: Call, event: ev.Ended | None, now: float, certain: bool
             reason = "every play was heard"
         case "max_duration":
             reason = "the longest duration was reached"
+        case "other_leg":
+            reason = "the callback was over"
         case "not_ready":
             reason = "the PBX did not hand the answered call over"
         case _:
@@ -106,7 +108,12 @@ def end_heard(
     ended: ev.Ended | None = None,
     certain: bool = True,
 ) -> Step:
-    """End an answered call: `completed` when at least one whole play was heard, `unheard` otherwise."""
+    """End an answered call: `completed` when at least one whole play was heard, `unheard` otherwise.
+
+    What was heard is not what a leg of a callback was called for.
+    """
+    if call.hold:
+        return end(call, now, unheard, reason, by=by, ended=ended, certain=certain)
     heard = call.plays_completed > 0
     if heard and call.plays_completed < call.plays:
         reason = f"{reason} after {call.plays_completed} of {call.plays} plays"
@@ -138,5 +145,6 @@ def end(
         plays_completed=call.plays_completed,
         hung_up_by=by,
         certain=certain,
+        leg=call.leg,
     )
     return Step(replace(call, state=State.ENDED, ended_at=now, timers={}), (), (over,))

@@ -48,6 +48,21 @@ class Notice(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     gate: Gate | None = None
 
 
+class Second(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A callback's second leg, and what is done with the two. Seconds throughout."""
+
+    number: str
+    ring_timeout: float
+    play_seconds: tuple[int, ...] = ()
+    """How long each play of the callback's script may last, from play 1; 0, or left out, for one that it
+    does not have."""
+    caller_id: str | None = None
+    record: bool = False
+    warn_before: float = 0.0
+    """How long before the longest duration is reached it is announced; 0 for never."""
+    warn_to: Literal["caller", "callee", "both"] = "both"
+
+
 # Our own side: what became of the requests we made.
 
 
@@ -65,6 +80,9 @@ class Planned(Event, frozen=True, gc=False, tag="planned"):
     max_duration: float
     caller_id: str | None = None
     notice: Notice | None = None
+    second: Second | None = None
+    """Of a callback, whose `number` is the caller's. Its `plays` and `play_seconds` mean nothing, and its
+    `max_duration` counts from when the two are connected."""
 
 
 class Accepted(Event, frozen=True, gc=False, tag="accepted"):

@@ -9,13 +9,17 @@ import msgspec
 
 from orchestrator.call.outcome import Outcome
 
-HungUpBy = Literal["callee", "orchestrator", "network"]
+Leg = Literal["caller", "callee"]
+"""Whose phone: a callback's first leg is the caller's; all others are the callee's."""
+
+HungUpBy = Literal["caller", "callee", "orchestrator", "network"]
 
 
 class Dialing(msgspec.Struct, frozen=True, gc=False, tag="dialing"):
     """The PBX accepted the originate."""
 
     at: float
+    leg: Leg = "callee"
 
 
 class Rings(msgspec.Struct, frozen=True, gc=False, tag="ringing"):
@@ -23,6 +27,7 @@ class Rings(msgspec.Struct, frozen=True, gc=False, tag="ringing"):
 
     at: float
     early_media: bool
+    leg: Leg = "callee"
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False, tag="answered"):
@@ -30,6 +35,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False, tag="answered"):
 
     at: float
     ring_seconds: float
+    leg: Leg = "callee"
 
 
 class PlayBegan(msgspec.Struct, frozen=True, gc=False, tag="play_began"):
@@ -71,9 +77,23 @@ class Undialed(msgspec.Struct, frozen=True, gc=False, tag="undialed"):
     at: float
 
 
+class Connected(msgspec.Struct, frozen=True, gc=False, tag="connected"):
+    """The two legs of a callback hear each other."""
+
+    at: float
+
+
+class NotRecorded(msgspec.Struct, frozen=True, gc=False, tag="not_recorded"):
+    """A callback that was to be recorded is not, and why; its people talk on."""
+
+    at: float
+    reason: str
+
+
 class Over(msgspec.Struct, frozen=True, gc=False, tag="over"):
-    """The call is over. `certain` is false when we cannot know whether a phone rang, or whether the callee is
-    still on the line: then nothing is dialled again, because a duplicate call is worse than a missed one."""
+    """The call is over; of a callback, both legs are. `certain` is false when we cannot know whether a phone
+    rang, or whether somebody is still on the line: then nothing is dialled again, because a duplicate call is
+    worse than a missed one."""
 
     at: float
     outcome: Outcome
@@ -85,6 +105,22 @@ class Over(msgspec.Struct, frozen=True, gc=False, tag="over"):
     plays_completed: int
     hung_up_by: HungUpBy | None
     certain: bool
+    leg: Leg = "callee"
+    """The leg that decided the outcome; `cause` and `sip_status` are its own."""
+    recording: str | None = None
+    """The name of the recording of a callback, where there is one."""
 
 
-Fact = Dialing | Rings | Answer | PlayBegan | PlayDone | Pressed | Collected | Undialed | Over
+Fact = (
+    Dialing
+    | Rings
+    | Answer
+    | PlayBegan
+    | PlayDone
+    | Pressed
+    | Collected
+    | Undialed
+    | Connected
+    | NotRecorded
+    | Over
+)

@@ -13,10 +13,11 @@ changes nothing, and every state but the first and the last has a timer that get
 
 The table at the end of this module is the whole machine. Everything above it says what a cell does.
 What is played is not known here: a play is a number, so the journal and this module never see a code.
+A leg of a callback is such a call as well; it is HELD where others are hung up, and callback.py goes on.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from msgspec.structs import replace
 
@@ -78,7 +79,15 @@ def replay(call_id: str, journal: list[tuple[ev.CallEvent, float]]) -> tuple[Cal
     return call, facts
 
 
-def next_timer(call: Call) -> tuple[str, float] | None:
+class Timed(Protocol):
+    """What has timers: a call, or a callback of two."""
+
+    @property
+    def timers(self) -> Mapping[str, float]:
+        """When each runs out, by name."""
+
+
+def next_timer(call: Timed) -> tuple[str, float] | None:
     """The timer that runs out first, and when."""
     if not call.timers:
         return None
@@ -108,7 +117,7 @@ def _plan(call: Call, event: ev.Planned, now: float) -> Step:
 
 def _accepted(call: Call, _event: object, now: float) -> Step:
     call = replace(call, state=State.DIALING, dialed_at=now, timers=_without(call, "ask"), tries=0)
-    return Step(call, (), (Dialing(now),))
+    return Step(call, (), (Dialing(now, call.leg),))
 
 
 def _refused(call: Call, event: ev.Refused, now: float) -> Step:
@@ -118,7 +127,7 @@ def _refused(call: Call, event: ev.Refused, now: float) -> Step:
 
 def _originate_lost(call: Call, event: ev.OriginateLost, now: float) -> Step:
     if event.stage == "not_sent":
-        return Step(Call(id=call.id), (), (Undialed(now),))
+        return Step(Call(id=call.id, leg=call.leg, hold=call.hold), (), (Undialed(now),))
     timers = {**call.timers, "ask": now + ASK_RETRY}
     return Step(replace(call, state=State.LOST, timers=timers, tries=1), (Ask(call.id),))
 
@@ -135,14 +144,14 @@ def _ask_again(call: Call, now: float) -> Step:
 
 def _ringing(call: Call, event: ev.Ringing, now: float) -> Step:
     call = replace(call, state=State.RINGING, ringing_at=now)
-    return Step(call, (), (Rings(now, event.early_media),))
+    return Step(call, (), (Rings(now, event.early_media, call.leg),))
 
 
 def _answered(call: Call, _event: object, now: float) -> Step:
     ring_seconds = between(call.ringing_at, now)
     timers = {"duration": now + call.max_duration, "ready": now + READY_TIMEOUT}
     call = replace(call, state=State.ANSWERED, answered_at=now, timers=timers)
-    return Step(call, (), (Answer(now, ring_seconds),))
+    return Step(call, (), (Answer(now, ring_seconds, call.leg),))
 
 
 def _ready(call: Call, _event: object, now: float) -> Step:
@@ -345,6 +354,13 @@ TABLE: Final[Mapping[State, Mapping[type[ev.Event], Handler]]] = {
         ev.HangupRequested: _others_hang_up,
         ev.Ended: ended_after_answer,
         ev.Alive: alive_collecting,
+        ev.Gone: gone_after_answer,
+        ev.CancelRequested: _cancel,
+        ev.TimerFired: _timer,
+    },
+    State.HELD: {
+        ev.HangupRequested: _others_hang_up,
+        ev.Ended: ended_after_answer,
         ev.Gone: gone_after_answer,
         ev.CancelRequested: _cancel,
         ev.TimerFired: _timer,

@@ -61,9 +61,11 @@ def hang_up(call: Call, why: Why, now: float) -> Step:
 
 
 def play_next(call: Call, now: float) -> Step:
-    if call.play >= prompts(call):
-        return hang_up(call, "done", now)
     timers = {name: at for name, at in call.timers.items() if name != "digits"}
+    if call.play >= prompts(call):
+        if call.hold:
+            return Step(replace(call, state=State.HELD, timers=timers))
+        return hang_up(call, "done", now)
     call = replace(
         call,
         state=State.PLAYING,

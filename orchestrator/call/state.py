@@ -7,7 +7,7 @@ import msgspec
 
 from orchestrator.call.commands import Command
 from orchestrator.call.events import Notice
-from orchestrator.call.facts import Fact
+from orchestrator.call.facts import Fact, Leg
 
 
 class State(StrEnum):
@@ -21,6 +21,8 @@ class State(StrEnum):
     ANSWERED = "answered"
     PLAYING = "playing"
     COLLECTING = "collecting"
+    HELD = "held"
+    """A leg of a callback that has heard what it was to hear alone."""
     HANGING_UP = "hanging_up"
     ENDED = "ended"
 
@@ -35,6 +37,7 @@ Why = Literal[
     "play_failed",
     "not_ready",
     "not_confirmed",
+    "other_leg",
 ]
 """Why a call is being ended."""
 
@@ -67,6 +70,9 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     plays: int = 0
     play_seconds: int = 0
     notice: Notice | None = None
+    leg: Leg = "callee"
+    hold: bool = False
+    """A leg of a callback: held, not hung up, when its prompts are done."""
     ring_timeout: float = 30.0
     max_duration: float = 120.0
     planned_at: float | None = None

@@ -2,6 +2,7 @@
 
 from typing import get_args
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,10 +30,10 @@ T0 = 1_000.0
 
 
 def run(
-    *script: ev.CallEvent, gap: float = 0.5, planned: ev.Planned = PLANNED
+    *script: ev.CallEvent, gap: float = 0.5, planned: ev.Planned = PLANNED, new: Call | None = None
 ) -> tuple[Call, list[Command], list[Fact]]:
     """A planned call fed with `script`, one event every `gap` seconds."""
-    call, commands, facts = step(Call(id=CALL), planned, T0)
+    call, commands, facts = step(new or Call(id=CALL), planned, T0)
     all_commands, all_facts, now = list(commands), list(facts), T0
     for event in script:
         now += gap
@@ -61,6 +62,7 @@ WAYS: dict[State, tuple[ev.CallEvent, ...]] = {
     State.ANSWERED: (ev.Accepted(), ev.Ringing(), ev.Answered()),
     State.PLAYING: ANSWER,
     State.COLLECTING: (*ANSWER, *FIRST),
+    State.HELD: (*ANSWER, *FIRST, *SECOND),
     State.HANGING_UP: (*ANSWER, *FIRST, *SECOND),
     State.ENDED: (*ANSWER, *FIRST, *SECOND, ev.Ended(16)),
 }
@@ -69,7 +71,11 @@ WAYS: dict[State, tuple[ev.CallEvent, ...]] = {
 def call_in(state: State) -> Call:
     if state is State.NEW:
         return Call(id=CALL)
-    return run(*WAYS[state], planned=NOTICE if state is State.COLLECTING else PLANNED)[0]
+    return run(
+        *WAYS[state],
+        planned=NOTICE if state is State.COLLECTING else PLANNED,
+        new=Call(id=CALL, hold=state is State.HELD),
+    )[0]
 
 
 # ── whole calls ──
@@ -218,6 +224,29 @@ def test_a_play_that_was_lost_with_its_connection_begins_anew_over_the_next_one(
 def test_a_play_that_was_lost_and_never_asked_for_again_ends_the_call() -> None:
     call, commands, _ = fire(run(*ANSWER, ev.PlayRefused(f"{CALL}-1", 0, "not connected"))[0])
     assert (call.why, commands) == ("play_failed", (Hangup(CALL),))
+
+
+# ── a leg of a callback ──
+
+
+def test_a_leg_is_held_when_its_prompts_are_done_and_ends_with_whoever_hangs_up() -> None:
+    call, commands, facts = run(*ANSWER, *FIRST, *SECOND, new=Call(id=CALL, leg="caller", hold=True))
+    assert (call.state, list(call.timers)) == (State.HELD, ["duration"])
+    assert not any(isinstance(command, Hangup) for command in commands)
+    assert [fact.leg for fact in facts if isinstance(fact, Dialing | Rings | Answer)] == ["caller"] * 3
+    end = step(call, ev.Ended(16), T0 + 60).facts[0]
+    assert isinstance(end, Over)
+    assert (end.outcome, end.reason, end.hung_up_by, end.leg) == (
+        Outcome.HUNG_UP_EARLY,
+        "the caller hung up",
+        "caller",
+        "caller",
+    )
+
+
+def test_a_leg_without_prompts_is_held_as_soon_as_it_is_ours() -> None:
+    silent = msgspec.structs.replace(PLANNED, plays=0)
+    assert run(*ANSWER, planned=silent, new=Call(id=CALL, hold=True))[0].state is State.HELD
 
 
 # ── timers ──
