@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
+from orchestrator.intake.options import REPLY_SCHEME, Intake, faults_of_intakes
 from orchestrator.job import E164, LanguageTag
 from orchestrator.pbx.virtual.options import Virtual, faults_of_virtual
 from orchestrator.validate import Fault, Invalid, convert
@@ -159,6 +160,7 @@ class Keys(_Section, frozen=True, kw_only=True):
     notify: Notify = Notify()
     prompts: Prompts = Prompts()
     jobs: Jobs = Jobs()
+    intake: tuple[Intake, ...] = ()
 
 
 class Config(Keys, frozen=True, kw_only=True):
@@ -298,8 +300,13 @@ def _with_secrets(config: Config) -> Config:
     notify, ledger = config.notify, config.ledger
     secret = _secret(config, notify.secret, notify.secret_file, "notify.secret", faults)
     key = _secret(config, ledger.key, ledger.key_file, "ledger.key", faults)
+    intake = tuple(
+        replace(i, url=_secret(config, i.url, i.url_file, f"intake[{n}].url", faults))
+        for n, i in enumerate(config.intake)
+    )
     if faults:
         raise Invalid(faults)
+    config = replace(config, intake=intake)
     return replace(config, pbx=pbx, notify=replace(notify, secret=secret), ledger=replace(ledger, key=key))
 
 
@@ -350,9 +357,11 @@ def _check(config: Config) -> None:
         faults.append(
             Fault("ledger.url", "must name a file: sqlite:///ledger.db, or four slashes and a full path.")
         )
-    if config.notify.url is not None and not _is_url(config.notify.url, "http", "https"):
+    faults += faults_of_intakes(config.intake, config.notify.url)
+    posted = config.notify.url is not None and not config.notify.url.startswith(REPLY_SCHEME)
+    if config.notify.url is not None and posted and not _is_url(config.notify.url, "http", "https"):
         faults.append(Fault("notify.url", "must be an http or https address."))
-    if config.notify.url is not None and config.notify.secret is None and not config.notify.secrets:
+    if posted and config.notify.secret is None and not config.notify.secrets:
         faults.append(Fault("notify.secret", "required with notify.url: notifications are always signed."))
     unfit = _unfit_listen(config.http.listen) if config.http is not None else None
     if unfit is not None:

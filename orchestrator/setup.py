@@ -13,6 +13,7 @@ from orchestrator.config import Config, ConfigError
 from orchestrator.config import Pbx as PbxConfig
 from orchestrator.guard.seal import Seal, SealError, key_beside, parse_key
 from orchestrator.intake.accept import Rules
+from orchestrator.intake.options import REPLY_SCHEME
 from orchestrator.intake.say import Voices
 from orchestrator.notify.errors import NotifyError
 from orchestrator.notify.settings import NotifySettings
@@ -95,7 +96,7 @@ def notify_settings(config: Config) -> NotifySettings:
         return NotifySettings(
             worker=config.worker.name,
             secrets=secrets_of(config),
-            url=notify.url,
+            url=None if (notify.url or "").startswith(REPLY_SCHEME) else notify.url,
             allow=tuple(ipaddress.ip_network(net) for net in notify.allow_networks),
             timeout=notify.timeout,
             connect_timeout=min(5.0, notify.timeout),

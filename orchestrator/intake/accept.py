@@ -56,8 +56,19 @@ def new_id(now: float, entropy: bytes) -> str:
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
-def accept(raw: bytes | str, rules: Rules, now: float, entropy: bytes) -> NewJob:
+def accept(
+    raw: bytes | str,
+    rules: Rules,
+    now: float,
+    entropy: bytes,
+    *,
+    own_id: str | None = None,
+    reply_url: str | None = None,
+) -> NewJob:
     """Check one job and make it ready to be stored.
+
+    A job without an id gets `own_id`, else one made of `now` and `entropy`; one that names no receiver is
+    told of at `reply_url`, else at the configuration's.
 
     Raises `Invalid` with every fault; none of them holds the code or a variable.
     """
@@ -87,12 +98,12 @@ def accept(raw: bytes | str, rules: Rules, now: float, entropy: bytes) -> NewJob
         _check_names(job, rules.voices, faults)
     if faults:
         raise Invalid(faults)
-    job_id = new_id(now, entropy) if job.id is UNSET else job.id
+    job_id = (own_id or new_id(now, entropy)) if job.id is UNSET else job.id
     return NewJob(
         id=job_id,
         fingerprint=rules.seal.fingerprint(canonical(job)),
         sealed=rules.seal.seal(job_id, _encode(said.script)),
-        body=_body(job, said, rules),
+        body=_body(job, said, reply_url),
         priority=job.priority,
         caller_id=job.from_,
         created_at=now,
@@ -114,14 +125,14 @@ def _check_names(job: Job, voices: Voices, faults: list[Fault]) -> None:
         faults.append(Fault("$.template", str(error)))
 
 
-def _body(job: Job, said: Said, rules: Rules) -> bytes:
+def _body(job: Job, said: Said, reply_url: str | None) -> bytes:
     """The job's public part, with what the other rooms need of it."""
     stored = public(job)
     stored.pop("id", None)
     notify = stored.pop("notify", None) or {}
     stored["max_duration"] = job.longest
     stored["play_seconds"] = said.script.seconds
-    stored["notify_url"] = notify.get("url")
+    stored["notify_url"] = notify.get("url") or reply_url
     stored["notify_events"] = notify.get("events")
     if job.kind is Kind.NOTICE:
         stored["notice"] = _notice(job)

@@ -76,10 +76,13 @@ def prompts_of(job: Job, voices: Voices, faults: list[Fault]) -> Said:
     before = len(faults)
     match job.kind:
         case Kind.CODE:
-            playlists = _code(job, voices, faults)
+            playlists = _template(job, voices, faults)
         case Kind.NOTICE:
             gate = _gate(job, voices, faults)
-            playlists = [*gate, *_items(job, voices, faults) * job.plays]
+            if job.items is None:
+                playlists = [*gate, *_template(job, voices, faults)]
+            else:
+                playlists = [*gate, *_items(job, voices, faults) * job.plays]
         case Kind.CALLBACK:
             playlists = _callback(job, voices, faults)
     if len(faults) > before:
@@ -95,7 +98,7 @@ def prompts_of(job: Job, voices: Voices, faults: list[Fault]) -> Said:
     return Said(Script(sounds, rounded(max(ms) / 1000)), ms)
 
 
-def _code(job: Job, voices: Voices, faults: list[Fault]) -> list[Playlist]:
+def _template(job: Job, voices: Voices, faults: list[Fault]) -> list[Playlist]:
     try:
         prepared = prepare(
             voices.library,
