@@ -133,12 +133,19 @@ def stop_lane(db: sqlite3.Connection, lane: str, error: str) -> None:
 # ── dead letters ──
 
 
-def dead_letters(db: sqlite3.Connection, limit: int) -> list[DeadLetter]:
+_OWN = (
+    " AND (:application IS NULL OR EXISTS (SELECT 1 FROM jobs WHERE jobs.id = outbox.lane"
+    " AND json_extract(CAST(jobs.body AS TEXT), '$.application') = :application))"
+)
+"""Of one application's jobs, or of all."""
+
+
+def dead_letters(db: sqlite3.Connection, limit: int, application: str | None = None) -> list[DeadLetter]:
     """The notifications that were given up, the oldest first."""
     rows = db.execute(
-        "SELECT id, lane, type, url, sequence, created_at, attempts, error FROM outbox"
-        " WHERE state = 'dead' ORDER BY id LIMIT ?",
-        (limit,),
+        "SELECT id, lane, type, url, sequence, created_at, attempts, error FROM outbox"  # noqa: S608
+        f" WHERE state = 'dead'{_OWN} ORDER BY id LIMIT :limit",
+        {"application": application, "limit": limit},
     )
     return [
         DeadLetter(
@@ -155,13 +162,16 @@ def dead_letters(db: sqlite3.Connection, limit: int) -> list[DeadLetter]:
     ]
 
 
-def replay_dead(db: sqlite3.Connection, lanes: Collection[str], now: float) -> int:
+def replay_dead(
+    db: sqlite3.Connection, lanes: Collection[str], now: float, application: str | None = None
+) -> int:
     """Make dead letters pending again: those of the jobs `lanes`, or all. How many there were."""
-    where = f" AND lane IN ({','.join('?' * len(lanes))})" if lanes else ""
+    named = {f"lane{n}": lane for n, lane in enumerate(lanes)}
+    where = f" AND lane IN ({','.join(f':{name}' for name in named)})" if named else ""
     done = db.execute(
-        "UPDATE outbox SET state = 'pending', attempts = 0, next_at = ?, error = ''"  # noqa: S608
-        f" WHERE state = 'dead'{where}",
-        (now, *lanes),
+        "UPDATE outbox SET state = 'pending', attempts = 0, next_at = :now, error = ''"  # noqa: S608
+        f" WHERE state = 'dead'{where}{_OWN}",
+        {"now": now, "application": application, **named},
     )
     return done.rowcount
 

@@ -125,12 +125,14 @@ class Ledger(Outbox, Protocol):
         """How much is queued, active, pending and dead."""
         ...
 
-    async def dead_letters(self, limit: int) -> list[DeadLetter]:
-        """Notifications that were given up."""
+    async def dead_letters(self, limit: int, application: str | None = None) -> list[DeadLetter]:
+        """Notifications that were given up, the oldest first; those of one application's jobs where it is
+        given: the jobs whose body has its name as `application`."""
         ...
 
-    async def replay_dead(self, job_ids: Collection[str], now: float) -> int:
-        """Make dead letters pending again, those of `job_ids` or all."""
+    async def replay_dead(self, job_ids: Collection[str], now: float, application: str | None = None) -> int:
+        """Make dead letters pending again, those of `job_ids` or all; of these only those of one application's
+        jobs where it is given. How many."""
         ...
 
     async def forget(self, before: float, limit: int) -> int:

@@ -315,11 +315,11 @@ class SqliteLedger:
         self._announce(deliveries)
         return count
 
-    async def dead_letters(self, limit: int) -> list[DeadLetter]:
-        return await self._call(lambda db: outbox.dead_letters(db, limit))
+    async def dead_letters(self, limit: int, application: str | None = None) -> list[DeadLetter]:
+        return await self._call(lambda db: outbox.dead_letters(db, limit, application))
 
-    async def replay_dead(self, job_ids: Collection[str], now: float) -> int:
-        return await self._call(lambda db: outbox.replay_dead(db, job_ids, now))
+    async def replay_dead(self, job_ids: Collection[str], now: float, application: str | None = None) -> int:
+        return await self._call(lambda db: outbox.replay_dead(db, job_ids, now, application))
 
     # People, and upkeep.
 
