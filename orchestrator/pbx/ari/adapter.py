@@ -13,11 +13,11 @@ import aiohttp
 import structlog
 
 from orchestrator.call.events import Ended, Ready, Refused
-from orchestrator.pbx.ari import census, sounds, wire
+from orchestrator.pbx.ari import census, recordings, sounds, wire
 from orchestrator.pbx.ari.connection import Connection, Replaced
 from orchestrator.pbx.ari.handshake import AddressNotFound, open_events
 from orchestrator.pbx.ari.pooled import exchange, open_session
-from orchestrator.pbx.ari.requests import RestCall
+from orchestrator.pbx.ari.requests import RestCall, bridge
 from orchestrator.pbx.ari.rest import Full, RequestTable, unsent
 from orchestrator.pbx.ari.settings import AriSettings
 from orchestrator.pbx.ari.translate import Told
@@ -124,18 +124,36 @@ class AriPbx:
         self._dialled_meanwhile = meanwhile
         try:
             listed = wire.decode_channels(await self._get(http, "channels"))
+            bridges = await self._bridges(http)
             application = wire.decode_application(await self._get(http, f"applications/{self._settings.app}"))
         finally:
             self._dialled_meanwhile = None
-        found = census.take(listed, application.channel_ids, channels, meanwhile, self._settings.app)
+        app = self._settings.app
+        found = census.take(listed, application.channel_ids, channels, meanwhile, app, bridges)
         self._tell_all(found.told)
         for channel in found.strays:
             await exchange(http, self._settings, RestCall("DELETE", f"channels/{quote(channel, safe='')}"))
-        log.info("ari_reconciled", pbx=self.name, asked=len(channels), hung_up_strays=len(found.strays))
+        for channel in found.deserted:
+            await exchange(http, self._settings, RestCall("DELETE", bridge(channel)))
+        log.info(
+            "ari_reconciled",
+            pbx=self.name,
+            asked=len(channels),
+            hung_up_strays=len(found.strays),
+            dropped_bridges=len(found.deserted),
+        )
 
     async def check_sounds(self, sounds_asked: Sequence[str]) -> SoundCheck:
         """Raises `PbxUnreachable` when the PBX cannot be asked now."""
         return await sounds.check(self._session(), self._settings, sounds_asked)
+
+    async def fetch_recording(self, recording: str) -> bytes:
+        """Raises `RecordingNotFound`, or `PbxUnreachable` when the PBX cannot be asked now."""
+        return await recordings.fetch(self._settings, recording)
+
+    async def delete_recording(self, recording: str) -> None:
+        """Raises `PbxUnreachable` when the PBX cannot be asked now."""
+        await recordings.delete(self._settings, recording)
 
     async def _one_connection(self, http: aiohttp.ClientSession) -> PbxError:
         """Connect and serve. Returns the fault that ended it, after every request's fate has been told."""
@@ -155,6 +173,11 @@ class AriPbx:
             return fault
         return PbxUnreachable(f"pbx {self.name}: the connection ended")
 
+    async def _bridges(self, http: aiohttp.ClientSession) -> list[wire.BridgeSnapshot]:
+        """All of them; none where Asterisk has no module for them, and so nobody can have made one."""
+        answer = await exchange(http, self._settings, RestCall("GET", "bridges"))
+        return wire.decode_bridges(answer.body) if answer.ok else []
+
     async def _get(self, http: aiohttp.ClientSession, path: str) -> bytes | str:
         answer = await exchange(http, self._settings, RestCall("GET", path))
         if not answer.ok:
@@ -169,6 +192,7 @@ class AriPbx:
     def _up(self, connection: Connection, transport: str) -> None:
         self._connection = connection
         self._ever_up = True
+        connection.expect(self._table.resumed(asyncio.get_running_loop().time()))
         log.info("ari_connected", pbx=self.name, transport=transport)
         self._say(True, "")
 

@@ -24,6 +24,8 @@ from orchestrator.pbx.errors import PbxError, PbxUnreachable, weightiest
 log = structlog.get_logger(__name__)
 
 _PROBE = "probe"
+_SLOW_LANES = 4
+"""Requests at once of those that wait for something on a channel: within what the pool has to spare."""
 _TEXT = aiohttp.WSMsgType.TEXT
 
 
@@ -52,20 +54,22 @@ class Connection:
         self._now = asyncio.get_running_loop().time
         # Bounded by the table: nothing is queued that is not entered there.
         self._out: asyncio.Queue[Outgoing] = asyncio.Queue()
+        self._slow: asyncio.Queue[Outgoing] = asyncio.Queue()
         self._probed = asyncio.Event()
         self._heard = 0
         self._to_pong: bytes | None = None
 
     def put(self, outgoing: Outgoing) -> None:
         """Queue a request that is entered in the table."""
-        self._out.put_nowait(outgoing)
+        queue = self._slow if outgoing.call.waits else self._out
+        queue.put_nowait(outgoing)
 
     def expect(self, outcome: Outcome) -> None:
         """Pass on what a request came to."""
         for told in outcome.told:
             self._tell(told)
         for outgoing in outcome.next:
-            self._out.put_nowait(outgoing)
+            self.put(outgoing)
 
     async def run(self, established: Callable[[str], None]) -> None:
         """Until the connection ends; always by raising. `established` is told the transport once usable."""
@@ -80,7 +84,9 @@ class Connection:
                     tasks.create_task(self._websocket_lane(), name="ari lane")
                 else:
                     for _ in range(self._settings.http_connections):
-                        tasks.create_task(self._http_lane(), name="ari lane")
+                        tasks.create_task(self._http_lane(self._out), name="ari lane")
+                for _ in range(_SLOW_LANES):
+                    tasks.create_task(self._http_lane(self._slow), name="ari slow lane")
                 tasks.create_task(self._sweep(), name="ari deadlines")
                 tasks.create_task(self._keep_alive(), name="ari pings")
                 established(transport)
@@ -160,10 +166,10 @@ class Connection:
         except (aiohttp.ClientError, OSError):
             raise PbxUnreachable(f"pbx {self._settings.name}: the connection broke off") from None
 
-    async def _http_lane(self) -> None:
+    async def _http_lane(self, queue: asyncio.Queue[Outgoing]) -> None:
         """One of several, so that requests overlap as far as the pool allows and no further."""
         while True:
-            outgoing = await self._out.get()
+            outgoing = await queue.get()
             if not self._table.leave(outgoing.id):
                 continue
             self._left(outgoing.id)

@@ -19,6 +19,8 @@
 Why a 409 is checked: Asterisk keeps its last channel error per thread, and a WebSocket is served by one
 thread. After one true 409 every originate that fails on that connection, for whatever reason, answers 409
 (measured on 22.10.1), so the answer alone does not prove that a channel of our id lives.
+
+What belongs to a callback's bridge and recording stands in two_legs.py.
 """
 
 from typing import Literal
@@ -38,10 +40,28 @@ from orchestrator.call.events import (
     Stage,
 )
 from orchestrator.pbx.ari import wire
+from orchestrator.pbx.ari.requests import RestCall
 from orchestrator.pbx.ari.translate import alive
 
-Kind = Literal["dial", "adopt", "play", "stop", "hangup", "ask"]
-"""`adopt` is our own question after a 409: does the channel of that originate live?"""
+Kind = Literal[
+    "dial",
+    "adopt",
+    "play",
+    "stop",
+    "hangup",
+    "ask",
+    "bridge",
+    "inside",
+    "join",
+    "joined",
+    "drop",
+    "record",
+    "live",
+    "stored",
+    "stop_recording",
+]
+"""`adopt` is our own question after a 409: does the channel of that originate live? `inside`, `joined`,
+`live` and `stored` are questions of ours as well: see two_legs.py."""
 
 _GATEWAY_GAVE_UP = (502, 504)
 
@@ -61,13 +81,22 @@ class Answer(msgspec.Struct, frozen=True):
         return f"Answer({self.status} {self.reason})"
 
 
+class Step(msgspec.Struct, frozen=True):
+    """What an answer comes to: what is told, and what is asked next."""
+
+    told: tuple[CallEvent, ...] = ()
+    asks: tuple[tuple[Kind, RestCall], ...] = ()
+    open: bool = False
+    """The answer to a question does not tell: it is asked again at its deadline."""
+
+
 def of_dial(answer: Answer) -> CallEvent:
     """An answered originate other than 409."""
     if answer.ok:
         return Accepted()
     if answer.status in _GATEWAY_GAVE_UP:
         return OriginateLost("unconfirmed")
-    return Refused(answer.status, _reason(answer))
+    return Refused(answer.status, reason_of(answer))
 
 
 def of_adopt(answer: Answer, app: str) -> tuple[CallEvent, ...]:
@@ -91,7 +120,7 @@ def of_play(answer: Answer, playback: str) -> CallEvent:
 def of_hangup(answer: Answer) -> CallEvent | None:
     if answer.ok:
         return None
-    return HangupRefused(gone=answer.status == 404, reason=_reason(answer))
+    return HangupRefused(gone=answer.status == 404, reason=reason_of(answer))
 
 
 def of_ask(answer: Answer, app: str) -> CallEvent | None:
@@ -110,7 +139,7 @@ def of_loss(kind: Kind, playback: str, stage: Stage, why: str) -> CallEvent | No
             return PlayRefused(playback, 0, why)
         case "hangup":
             return HangupRefused(gone=False, reason=why)
-        case "stop" | "ask":
+        case _:
             return None
 
 
@@ -120,6 +149,7 @@ def _state(answer: Answer, app: str) -> Alive | Gone | None:
     return Gone() if answer.status == 404 else None
 
 
-def _reason(answer: Answer) -> str:
+def reason_of(answer: Answer) -> str:
+    """Why it was refused, in Asterisk's words."""
     text = wire.fault_text(answer.body)
     return f"{answer.reason}: {text}" if text else answer.reason

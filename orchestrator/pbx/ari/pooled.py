@@ -36,11 +36,16 @@ def address(settings: AriSettings, path: str) -> URL:
     return URL(f"{settings.url.rstrip('/')}/{path}", encoded=True)
 
 
-async def exchange(http: aiohttp.ClientSession, settings: AriSettings, call: RestCall) -> Answer:
-    """Send and read the answer. Raises `NotSent`, or `PbxUnreachable` when it may have arrived."""
+async def exchange(
+    http: aiohttp.ClientSession, settings: AriSettings, call: RestCall, patience: float = 0.0
+) -> Answer:
+    """Send and read the answer, in so many seconds or what the settings allow a request.
+
+    Raises `NotSent`, or `PbxUnreachable` when it may have arrived.
+    """
     try:
         async with (
-            asyncio.timeout(max(settings.request_timeout, settings.originate_timeout)),
+            asyncio.timeout(max(settings.request_timeout, settings.originate_timeout, patience)),
             http.request(
                 call.method,
                 address(settings, call.path),

@@ -5,10 +5,19 @@ A request is entered here before its frame leaves, so an answer or event that ov
 
 import msgspec
 
-from orchestrator.call.commands import Ask, Hangup, StopPlay
+from orchestrator.call.commands import (
+    Ask,
+    Bridge,
+    DropBridge,
+    Hangup,
+    Record,
+    Ringback,
+    StopPlay,
+    StopRecording,
+)
 from orchestrator.call.events import CallEvent, Stage
-from orchestrator.pbx.ari import fates
-from orchestrator.pbx.ari.fates import Answer, Kind
+from orchestrator.pbx.ari import fates, two_legs
+from orchestrator.pbx.ari.fates import Answer, Kind, Step
 from orchestrator.pbx.ari.requests import RestCall, build
 from orchestrator.pbx.ari.settings import AriSettings
 from orchestrator.pbx.ari.translate import Told
@@ -35,8 +44,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
 class _Pending(msgspec.Struct):
     kind: Kind
-    channel: str
-    playback: str
+    request: Request
+    call: RestCall
     deadline: float
     sent: bool = False
 
@@ -57,12 +66,12 @@ class RequestTable:
 
     def submit(self, request: Request, now: float) -> Outgoing:
         """Enter a request. Raises `Unfit` or `Full`; then nothing was entered and nothing may be sent."""
-        kind, playback = _kind(request)
+        kind = _kind(request)
         # Ending a call and asking after one must still go through when originates have filled the table.
         limit = self._settings.max_inflight * (1 if kind in ("dial", "play") else 2)
         if len(self._pending) >= limit:
             raise Full(f"{len(self._pending)} requests are under way")
-        return self._enter(kind, request.channel, playback, build(request, self._settings), now)
+        return self._enter(kind, request, build(request, self._settings), now)
 
     def leave(self, number: int) -> bool:
         """Note that the request is handed to the transport now. False: no longer wanted, do not send."""
@@ -75,28 +84,25 @@ class RequestTable:
     def plays_to(self, number: int) -> str:
         """The channel that a play request is for; empty for any other request."""
         pending = self._pending.get(number)
-        return pending.channel if pending is not None and pending.kind == "play" else ""
+        return pending.request.channel if pending is not None and pending.kind == "play" else ""
 
     def answer(self, number: int, answer: Answer, now: float) -> Outcome:
         """An answer came. One that nobody awaits (late, or twice) changes nothing."""
         pending = self._pending.get(number)
         if pending is None:
             return NOTHING
-        if pending.kind == "dial" and answer.status == 409:
-            del self._pending[number]
-            return Outcome(next=(self._question("adopt", pending.channel, now),))
-        told = self._fate(pending, answer)
-        if not told and pending.kind == "ask":
+        step = self._fate(pending, answer)
+        if step.open:
             return NOTHING  # stays under way until its deadline asks again
         del self._pending[number]
-        return _tell(pending.channel, told)
+        return self._take(pending.request, step, now)
 
     def lose(self, number: int, stage: Stage, why: str) -> Outcome:
         """The transport says that no answer will come."""
         pending = self._pending.pop(number, None)
         if pending is None:
             return NOTHING
-        return _tell(pending.channel, (fates.of_loss(pending.kind, pending.playback, stage, why),))
+        return self._take(pending.request, _loss(pending.kind, pending.request, stage, why), pending.deadline)
 
     def expire(self, now: float) -> Outcome:
         """End what is past its deadline. A question past it is asked again."""
@@ -105,72 +111,123 @@ class RequestTable:
         again: list[Outgoing] = []
         for number in due:
             pending = self._pending[number]
-            told += self.lose(number, _stage(pending), "no answer in time").told
+            lost = self.lose(number, _stage(pending), "no answer in time")
+            told += lost.told
+            again += lost.next
             if pending.kind == "ask":
-                again.append(self._question("ask", pending.channel, now))
+                again.append(self._enter("ask", pending.request, pending.call, now))
         return Outcome(tuple(told), tuple(again)) if due else NOTHING
 
     def lose_all(self, why: str) -> Outcome:
-        """The connection is gone, and with it every answer that was still to come."""
+        """The connection is gone, and with it every answer that was still to come. Questions that are to be
+        asked on the next one stay, until it has been `resumed`."""
         told: list[Told] = []
         for number in list(self._pending):
             told += self.lose(number, _stage(self._pending[number]), why).told
         return Outcome(tuple(told))
 
+    def resumed(self, now: float) -> Outcome:
+        """There is a connection again: what is left to be asked."""
+        left = list(self._pending.items())
+        self._pending.clear()
+        return Outcome(next=tuple(self._enter(each.kind, each.request, each.call, now) for _, each in left))
+
     def dialling(self) -> set[str]:
         """Channels whose originate has no fate yet."""
-        return {pending.channel for pending in self._pending.values() if pending.kind in ("dial", "adopt")}
+        return {
+            pending.request.channel for pending in self._pending.values() if pending.kind in ("dial", "adopt")
+        }
 
-    def _fate(self, pending: _Pending, answer: Answer) -> tuple[CallEvent | None, ...]:
-        match pending.kind:
-            case "dial":
-                return (fates.of_dial(answer),)
-            case "adopt":
-                return fates.of_adopt(answer, self._settings.app)
-            case "play":
-                return (fates.of_play(answer, pending.playback),)
-            case "stop":
-                return ()
-            case "hangup":
-                return (fates.of_hangup(answer),)
-            case "ask":
-                event = fates.of_ask(answer, self._settings.app)
-                return () if event is None else (event,)
+    def _fate(self, pending: _Pending, answer: Answer) -> Step:
+        request, app = pending.request, self._settings.app
+        match pending.kind, request:
+            case "dial", Dial():
+                if answer.status == 409:
+                    return Step(asks=(("adopt", build(Ask(request.channel), self._settings)),))
+                return Step((fates.of_dial(answer),))
+            case "adopt", _:
+                return Step(fates.of_adopt(answer, app))
+            case "play", PlaySounds() | Ringback():
+                return Step((fates.of_play(answer, request.playback),))
+            case "hangup", _:
+                return _told(fates.of_hangup(answer))
+            case "ask", _:
+                event = fates.of_ask(answer, app)
+                return Step(open=True) if event is None else Step((event,))
+            case "bridge", Bridge():
+                return two_legs.of_bridge(request, answer)
+            case "inside", Bridge():
+                return two_legs.of_inside(request, answer)
+            case "join", _:
+                return two_legs.of_join(answer)
+            case "joined", Bridge():
+                return two_legs.of_joined(request, answer)
+            case "record", Record():
+                return two_legs.of_record(request, answer)
+            case "live", Record():
+                return two_legs.of_live(request, answer)
+            case "stored", Record() | StopRecording():
+                return two_legs.of_stored(request, answer)
+            case "stop_recording", StopRecording():
+                return two_legs.of_stop(request, answer)
+            case _:  # what stops a playback or drops a bridge: whatever the answer, nothing is told
+                return Step()
 
-    def _question(self, kind: Kind, channel: str, now: float) -> Outgoing:
-        return self._enter(kind, channel, "", build(Ask(channel), self._settings), now)
+    def _take(self, request: Request, step: Step, now: float) -> Outcome:
+        told = tuple((request.channel, event) for event in step.told)
+        return Outcome(told, tuple(self._enter(kind, request, call, now) for kind, call in step.asks))
 
-    def _enter(self, kind: Kind, channel: str, playback: str, call: RestCall, now: float) -> Outgoing:
+    def _enter(self, kind: Kind, request: Request, call: RestCall, now: float) -> Outgoing:
         self._last += 1
         settings = self._settings
         timeout = settings.originate_timeout if kind == "dial" else settings.request_timeout
-        self._pending[self._last] = _Pending(kind, channel, playback, now + timeout)
+        self._pending[self._last] = _Pending(kind, request, call, now + timeout)
         return Outgoing(self._last, call)
 
 
 def unsent(request: Request, why: str) -> tuple[Told, ...]:
     """What to tell when a request never came into the table."""
-    kind, playback = _kind(request)
-    return _tell(request.channel, (fates.of_loss(kind, playback, "not_sent", why),)).told
+    step = _loss(_kind(request), request, "not_sent", why)
+    return tuple((request.channel, event) for event in step.told)
 
 
-def _kind(request: Request) -> tuple[Kind, str]:
+def _loss(kind: Kind, request: Request, stage: Stage, why: str) -> Step:
+    match request:
+        case Bridge():
+            return two_legs.lost_bridge(kind, request, stage, why)
+        case Record() | StopRecording():
+            return two_legs.lost_recording(kind, request, stage, why)
+        case PlaySounds() | Ringback():
+            return _told(fates.of_loss(kind, request.playback, stage, why))
+        case _:
+            return _told(fates.of_loss(kind, "", stage, why))
+
+
+def _kind(request: Request) -> Kind:
     match request:
         case Dial():
-            return "dial", ""
-        case PlaySounds():
-            return "play", request.playback
+            return "dial"
+        case PlaySounds() | Ringback():
+            return "play"
         case StopPlay():
-            return "stop", request.playback
+            return "stop"
+        case Bridge():
+            return "bridge"
+        case DropBridge():
+            return "drop"
+        case Record():
+            return "record"
+        case StopRecording():
+            return "stop_recording"
         case Hangup():
-            return "hangup", ""
+            return "hangup"
         case Ask():
-            return "ask", ""
+            return "ask"
 
 
 def _stage(pending: _Pending) -> Stage:
     return "unconfirmed" if pending.sent else "not_sent"
 
 
-def _tell(channel: str, events: tuple[CallEvent | None, ...]) -> Outcome:
-    return Outcome(tuple((channel, event) for event in events if event is not None))
+def _told(event: CallEvent | None) -> Step:
+    return Step() if event is None else Step((event,))

@@ -10,14 +10,18 @@ from orchestrator.call.events import (
     HangupRequested,
     PlayFinished,
     Ready,
+    RecordingFinished,
+    RecordingStarted,
     Ringing,
 )
 from orchestrator.pbx.ari import wire
+from orchestrator.pbx.ari.requests import leg_of
 
 Told = tuple[str, CallEvent]
 """An event, and the channel it is about."""
 
 _CHANNEL_TARGET = "channel:"
+_BRIDGE_TARGET = "bridge:"
 _DIAL: dict[str, CallEvent | None] = {
     "": None,  # the dial began: the originate's own answer says as much
     "PROCEEDING": None,  # SIP 100: nothing has reached a phone
@@ -31,7 +35,14 @@ def translate(event: wire.Wire) -> Told | None:
     """What this event means to a call. None where it means nothing, or is not about a call."""
     match event:
         case wire.PlaybackFinished(playback=playback):
-            return _of_playback(playback, PlayFinished(playback.id, playback.state != "failed"))
+            return _about(playback.target_uri, PlayFinished(playback.id, playback.state != "failed"))
+        case wire.RecordingStarted(recording=recording):
+            return _about(recording.target_uri, RecordingStarted(recording.name))
+        case wire.RecordingFinished(recording=recording):
+            return _about(recording.target_uri, RecordingFinished(recording.name))
+        case wire.RecordingFailed(recording=recording):
+            failed = RecordingFinished(recording.name, ok=False, reason=recording.cause or "it failed")
+            return _about(recording.target_uri, failed)
         case wire.Dial(peer=peer, dialstatus=status):
             told = _DIAL[status] if status in _DIAL else Dialed(status)
             return None if told is None else (peer.id, told)
@@ -60,10 +71,14 @@ def in_app(snapshot: wire.ChannelSnapshot, app: str) -> bool:
     return dialplan.app_name == "Stasis" and dialplan.app_data.partition(",")[0] == app
 
 
-def _of_playback(playback: wire.PlaybackState, event: CallEvent) -> Told | None:
-    if not playback.target_uri.startswith(_CHANNEL_TARGET):
-        return None
-    return playback.target_uri[len(_CHANNEL_TARGET) :], event
+def _about(target_uri: str, event: CallEvent) -> Told | None:
+    """What is told of a bridge is told of its first leg."""
+    if target_uri.startswith(_CHANNEL_TARGET):
+        return target_uri[len(_CHANNEL_TARGET) :], event
+    if target_uri.startswith(_BRIDGE_TARGET):
+        leg = leg_of(target_uri[len(_BRIDGE_TARGET) :])
+        return (leg, event) if leg else None
+    return None
 
 
 def _sip_status(tech_cause: int | None) -> int | None:

@@ -63,6 +63,24 @@ class PlaybackFinished(Message, frozen=True, gc=False, tag=True):
     playback: PlaybackState
 
 
+class RecordingState(msgspec.Struct, frozen=True, gc=False):
+    name: str
+    target_uri: str = ""
+    cause: str = ""
+
+
+class RecordingStarted(Message, frozen=True, gc=False, tag=True):
+    recording: RecordingState
+
+
+class RecordingFinished(Message, frozen=True, gc=False, tag=True):
+    recording: RecordingState
+
+
+class RecordingFailed(Message, frozen=True, gc=False, tag=True):
+    recording: RecordingState
+
+
 class ApplicationReplaced(Message, frozen=True, gc=False, tag=True):
     """Another client connected with our application's name: no event will come here any more."""
 
@@ -81,6 +99,9 @@ Wire = (
     | ChannelHangupRequest
     | ChannelDestroyed
     | PlaybackFinished
+    | RecordingStarted
+    | RecordingFinished
+    | RecordingFailed
     | ApplicationReplaced
     | RESTResponse
 )
@@ -92,6 +113,9 @@ EVENT_TYPES = (
     "ChannelHangupRequest",
     "ChannelDestroyed",
     "PlaybackFinished",
+    "RecordingStarted",
+    "RecordingFinished",
+    "RecordingFailed",
     "ApplicationReplaced",
     "RESTResponse",
 )
@@ -115,6 +139,14 @@ class ChannelSnapshot(msgspec.Struct, frozen=True, gc=False):
     id: str
     state: str
     dialplan: Dialplan = Dialplan()
+
+
+class BridgeSnapshot(msgspec.Struct, frozen=True, gc=False):
+    """What `GET /bridges` says about a bridge. `channels` lacks those that play into it or record it."""
+
+    id: str
+    name: str = ""
+    channels: list[str] = []
 
 
 class Application(msgspec.Struct, frozen=True, gc=False):
@@ -145,6 +177,8 @@ _kind = msgspec.json.Decoder(_Kind)
 _fault = msgspec.json.Decoder(_Fault)
 _channel = msgspec.json.Decoder(ChannelSnapshot)
 _channels = msgspec.json.Decoder(list[ChannelSnapshot])
+_bridge = msgspec.json.Decoder(BridgeSnapshot)
+_bridges = msgspec.json.Decoder(list[BridgeSnapshot])
 _application = msgspec.json.Decoder(Application)
 _sounds = msgspec.json.Decoder(list[Sound])
 _encoder = msgspec.json.Encoder()
@@ -183,6 +217,14 @@ def decode_channel(body: bytes | str) -> ChannelSnapshot:
 
 def decode_channels(body: bytes | str) -> list[ChannelSnapshot]:
     return _parse(_channels, body, "list of channels")
+
+
+def decode_bridge(body: bytes | str) -> BridgeSnapshot:
+    return _parse(_bridge, body, "bridge")
+
+
+def decode_bridges(body: bytes | str) -> list[BridgeSnapshot]:
+    return _parse(_bridges, body, "list of bridges")
 
 
 def decode_application(body: bytes | str) -> Application:

@@ -72,6 +72,8 @@ def obliging(seen: Seen) -> Reply | None:
             return Reply(200, "OK", '{"ping":"pong"}')
         case "GET", ["channels"]:
             return Reply(200, "OK", "[]")
+        case "GET", ["bridges"]:
+            return Reply(200, "OK", "[]")
         case "GET", ["applications", _]:
             return Reply(200, "OK", '{"channel_ids":[]}')
         case "GET", ["channels", _]:

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from orchestrator.call.commands import Ask, Hangup, StopPlay
+from orchestrator.call.commands import Ask, Bridge, Hangup, StopPlay
 from orchestrator.call.events import (
     Accepted,
     Alive,
+    Bridged,
+    BridgeRefused,
     Ended,
     Gone,
     HangupRefused,
@@ -25,7 +27,7 @@ from orchestrator.call.events import (
 )
 from orchestrator.pbx.ari.adapter import AriPbx
 from orchestrator.pbx.ari.wire import EVENT_TYPES
-from orchestrator.pbx.errors import PbxConfigError, PbxUnreachable
+from orchestrator.pbx.errors import PbxConfigError, PbxUnreachable, RecordingNotFound
 from orchestrator.pbx.port import Dial, PlaySounds
 from tests.pbx.ari.fake_ari import (
     PASSWORD,
@@ -435,14 +437,91 @@ async def test_reconciliation_tells_the_living_and_the_gone_and_hangs_up_strays(
         {"id": "stray", "state": "Up", "dialplan": {"app_name": "Stasis", "app_data": "orchestrator"}},
         {"id": "foreign", "state": "Up", "dialplan": {"app_name": "Dial", "app_data": "x"}},
     ]
-    script = answering(channels=Reply(200, "OK", json.dumps(channels)))
+    bridges = [
+        {"id": "bridge-alive", "name": "orchestrator", "channels": ["alive"]},
+        {"id": "bridge-gone", "name": "orchestrator", "channels": []},
+    ]
+    script = answering(
+        channels=Reply(200, "OK", json.dumps(channels)), bridges=Reply(200, "OK", json.dumps(bridges))
+    )
     worker = Worker()
     async with serving(FakeAri(script)) as fake, running(settings_for(fake.url), worker) as pbx:
         await worker.link(up=True)
         await pbx.reconcile({"alive", "gone"})
         assert set(worker.events) == {Alive(ringing=False, up=True, ready=True), Gone()}
         deleted = [seen.path for seen in fake.seen if seen.method == "DELETE"]
-        assert deleted == ["channels/stray"]
+        assert deleted == ["channels/stray", "bridges/bridge-gone"]
+
+
+async def test_reconciliation_does_without_bridges_where_asterisk_has_none() -> None:
+    script = answering(bridges=Reply(404, "Not Found", '{"message":"Resource not found"}'))
+    worker = Worker()
+    async with serving(FakeAri(script)) as fake, running(settings_for(fake.url), worker) as pbx:
+        await worker.link(up=True)
+        await pbx.reconcile(["c1"])
+        assert worker.events == [Gone()]
+
+
+async def test_entering_a_bridge_holds_up_no_other_request() -> None:
+    """Asterisk answers it only once what plays to the channel is over; a WebSocket serves one at a time."""
+
+    def script(seen: Seen) -> Reply | None:
+        return None if seen.path.endswith("/addChannel") else obliging(seen)
+
+    worker = Worker()
+    async with serving(FakeAri(script)) as fake, running(settings_for(fake.url), worker) as pbx:
+        await worker.link(up=True)
+        pbx.send(Bridge("c1", "c2"))
+        entering = await fake.until_seen(lambda seen: seen.path.endswith("/addChannel"))
+        assert entering.via == "http"
+        pbx.send(DIAL)
+        await worker.event(Accepted)
+        made = await fake.until_seen(lambda seen: seen.path == "bridges/bridge-c1")
+        assert made.via == "websocket"
+
+
+async def test_a_bridge_whose_answer_the_connection_took_along_is_told_on_the_next_one() -> None:
+    def script(seen: Seen) -> Reply | None:
+        if (seen.method, seen.path) == ("GET", "bridges/bridge-c1"):
+            return Reply(200, "OK", '{"id":"bridge-c1","channels":["c1","c2"]}')
+        return None if seen.path == "bridges/bridge-c1" else obliging(seen)
+
+    worker = Worker()
+    async with serving(FakeAri(script)) as fake, running(settings_for(fake.url), worker) as pbx:
+        await worker.link(up=True)
+        pbx.send(Bridge("c1", "c2"))
+        await fake.until_seen(lambda seen: seen.path == "bridges/bridge-c1")
+        fake.drop()
+        await worker.event(Bridged)
+        assert not any(isinstance(event, BridgeRefused) for event in worker.events)
+
+
+async def test_recordings_are_fetched_and_deleted_without_a_connection() -> None:
+    def script(seen: Seen) -> Reply | None:
+        match seen.method, seen.path:
+            case "GET", "recordings/stored/r1/file":
+                return Reply(200, "OK", "RIFF")
+            case _, "recordings/stored/broken" | "recordings/stored/broken/file":
+                return Reply(500, "Oops")
+            case "DELETE", "recordings/stored/r1":
+                return Reply(204, "No Content")
+            case _:
+                return Reply(404, "Not Found")
+
+    async with serving(FakeAri(script)) as fake:
+        pbx = AriPbx(settings_for(fake.url), lambda each: None, clock=time, random=Random(1))
+        assert await pbx.fetch_recording("r1") == b"RIFF"
+        for name in ("none", "../r1", "a/b"):
+            with pytest.raises(RecordingNotFound):
+                await pbx.fetch_recording(name)
+            await pbx.delete_recording(name)
+        await pbx.delete_recording("r1")
+        for ask in (pbx.fetch_recording, pbx.delete_recording):
+            with pytest.raises(PbxUnreachable, match="500"):
+                await ask("broken")
+        assert not any(".." in seen.path or "a/b" in seen.path for seen in fake.seen)
+    with pytest.raises(PbxUnreachable):
+        await pbx.fetch_recording("r1")
 
 
 async def test_a_call_dialled_during_reconciliation_is_no_stray() -> None:

@@ -38,3 +38,22 @@ def test_strays_are_our_applications_channels_only_and_never_one_being_dialled()
 def test_a_channel_whose_originate_is_under_way_is_not_called_gone() -> None:
     found = census.take([], [], ["just-dialled"], ["just-dialled"], "orchestrator")
     assert found == census.Census((), ())
+
+
+def _bridge(leg: str, *inside: str, name: str = "orchestrator") -> wire.BridgeSnapshot:
+    return wire.BridgeSnapshot(f"bridge-{leg}", name, list(inside))
+
+
+def test_a_bridge_is_deserted_once_no_call_that_we_know_lives_in_it() -> None:
+    bridges = [
+        _bridge("ready", "ready", "other"),  # both legs live, or the first
+        _bridge("gone", "gone", "ringing"),  # the first is gone, the other lives
+        _bridge("being-dialled"),  # made, and not entered yet
+        _bridge("ended"),  # whose legs are gone
+        _bridge("stray-ready", "stray-ready"),  # whose call nobody knows
+        _bridge("of-another", name="orchestrator2"),
+        wire.BridgeSnapshot("somebody's", "orchestrator", []),
+    ]
+    asked = ["ringing", "ready", "ended", "gone"]
+    found = census.take(LISTED, SUBSCRIBED, asked, ["being-dialled"], "orchestrator", bridges)
+    assert found.deserted == ("ended", "stray-ready")

@@ -6,10 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.call.commands import Ask, Hangup, StopPlay
+from orchestrator.call.commands import (
+    Ask,
+    Bridge,
+    DropBridge,
+    Hangup,
+    Record,
+    Ringback,
+    StopPlay,
+    StopRecording,
+)
 from orchestrator.pbx.ari.requests import RestCall, build, media_uri
 from orchestrator.pbx.fit import Unfit, dial_string
-from orchestrator.pbx.port import Dial, PlaySounds
+from orchestrator.pbx.port import Dial, PlaySounds, Request
 from tests.pbx.ari.fake_ari import settings_for
 
 SETTINGS = settings_for("http://127.0.0.1:8088/ari")
@@ -115,3 +124,54 @@ def test_a_sound_that_is_none_of_the_librarys_is_refused(sound: str) -> None:
 def test_a_playback_of_nothing_is_refused() -> None:
     with pytest.raises(Unfit):
         build(PlaySounds("c1", "p1", ()), SETTINGS)
+
+
+def test_a_bridge_is_named_by_its_first_leg_but_never_as_it_and_bears_the_applications_name() -> None:
+    call = build(Bridge("c1", "c2"), SETTINGS)
+    assert (call.method, call.path) == ("POST", "bridges/bridge-c1")
+    assert json.loads(call.body) == {"name": "orchestrator", "type": "mixing,dtmf_events"}
+    assert build(DropBridge("c1"), SETTINGS) == RestCall("DELETE", "bridges/bridge-c1")
+
+
+def test_what_both_are_to_hear_is_played_to_the_bridge() -> None:
+    call = build(PlaySounds("c1", "p1", ("en/digits/4",), both=True), SETTINGS)
+    assert (call.method, call.path) == ("POST", "bridges/bridge-c1/play/p1")
+
+
+def test_ringback_is_the_tone_of_the_pbxs_own_country() -> None:
+    call = build(Ringback("c1", "p1"), SETTINGS)
+    assert (call.method, call.path, json.loads(call.body)) == (
+        "POST",
+        "channels/c1/play/p1",
+        {"media": ["tone:ring"]},
+    )
+
+
+def test_a_recording_always_names_its_format_and_never_takes_anothers_place() -> None:
+    call = build(Record("c1", "r1", 3600), SETTINGS)
+    assert (call.method, call.path) == ("POST", "bridges/bridge-c1/record")
+    assert json.loads(call.body) == {
+        "name": "r1",
+        "format": "wav",
+        "maxDurationSeconds": 3600,
+        "ifExists": "fail",
+        "beep": False,
+        "terminateOn": "none",
+    }
+    assert build(StopRecording("c1", "r1"), SETTINGS) == RestCall("POST", "recordings/live/r1/stop")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Record("c1", "../r1", 60),
+        Record("c1", "a/b", 60),
+        Record("c1", "r1", 0),
+        StopRecording("c1", ".."),
+        Bridge("c1", "c2/play"),
+        Bridge("c" * 149, "c2"),
+    ],
+)
+def test_a_name_that_climbs_or_a_recording_without_end_never_leaves(request_: Request) -> None:
+    with pytest.raises(Unfit):
+        build(request_, SETTINGS)

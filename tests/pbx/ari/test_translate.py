@@ -11,12 +11,15 @@ from orchestrator.call.events import (
     HangupRequested,
     PlayFinished,
     Ready,
+    RecordingFinished,
+    RecordingStarted,
     Ringing,
 )
 from orchestrator.pbx.ari import wire
 from orchestrator.pbx.ari.translate import alive, translate
 
 C = wire.ChannelId("c1")
+RECORDING = wire.RecordingState("r1", "bridge:bridge-c1")
 
 
 @pytest.mark.parametrize(
@@ -38,6 +41,13 @@ C = wire.ChannelId("c1")
         (wire.ChannelDtmfReceived(C, "#"), Digit("#")),
         (wire.PlaybackFinished(wire.PlaybackState("p1", "channel:c1", "done")), PlayFinished("p1", True)),
         (wire.PlaybackFinished(wire.PlaybackState("p1", "channel:c1", "failed")), PlayFinished("p1", False)),
+        (wire.PlaybackFinished(wire.PlaybackState("p1", "bridge:bridge-c1", "done")), PlayFinished("p1")),
+        (wire.RecordingStarted(RECORDING), RecordingStarted("r1")),
+        (wire.RecordingFinished(RECORDING), RecordingFinished("r1")),
+        (
+            wire.RecordingFailed(wire.RecordingState("r1", "bridge:bridge-c1", "disk full")),
+            RecordingFinished("r1", ok=False, reason="disk full"),
+        ),
     ],
 )
 def test_each_event_becomes_what_it_means(event: wire.Wire, told: object) -> None:
@@ -45,7 +55,8 @@ def test_each_event_becomes_what_it_means(event: wire.Wire, told: object) -> Non
 
 
 def test_what_is_not_about_a_call_is_nothing() -> None:
-    assert translate(wire.PlaybackFinished(wire.PlaybackState("p1", "bridge:b1", "done"))) is None
+    for target in ("bridge:b1", "bridge:bridge-", "endpoint:PJSIP/c1"):
+        assert translate(wire.PlaybackFinished(wire.PlaybackState("p1", target, "done"))) is None
     assert translate(wire.ApplicationReplaced()) is None
     assert translate(wire.RESTResponse(200)) is None
 
