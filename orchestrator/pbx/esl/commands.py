@@ -138,6 +138,7 @@ def bridging(channel: str, other: str, settings: EslSettings) -> tuple[Command, 
     variables = {
         "park_after_bridge": "true",
         "hangup_after_bridge": "false",
+        "uuid_bridge_park_on_cancel": "true",
         "park_timeout": str(math.ceil(settings.abandoned_after)),
         # A recording is of both, mixed, 8 kHz, of the bridge alone, and kept however short it is.
         "RECORD_STEREO": "false",

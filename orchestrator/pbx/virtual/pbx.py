@@ -46,6 +46,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The endpoints behind the `@` of a dial string; none: any."""
     callees: Mapping[str, Callee] = {}
     """Callees of one's own, by number or last digits, before the lab's."""
+    recordings: Path | None = None
+    """The folder in which recordings of the ESL face become files, as FreeSWITCH writes them; not given:
+    none do."""
     speed: float = 1.0
     """Seconds of the switch in one second on the wall."""
     keep_heard: int = 100
@@ -93,7 +96,12 @@ class VirtualPbx:
         )
         self.ari = AriFace(self.switch, Random(), trunks=settings.trunks)  # noqa: S311 - ids, no secret
         self.ari_server = AriServer(self.ari, self.dice, settings.username, settings.password)
-        self.esl = EslFace(self.switch, Random(), trunks=settings.trunks)  # noqa: S311
+        self.esl = EslFace(
+            self.switch,
+            Random(),  # noqa: S311
+            trunks=settings.trunks,
+            recordings=settings.recordings,
+        )
         self.esl_server = EslServer(self.esl, self.dice, settings.password)
         self.ari_address: Address | None = None
         self.esl_address: Address | None = None

@@ -84,7 +84,7 @@ def test_each_request_of_two_legs_has_its_command(request_: Request, text: str) 
 
 def test_a_bridge_is_prepared_so_that_whoever_is_left_is_parked_and_ended_in_time() -> None:
     variables = (
-        "park_after_bridge=true;hangup_after_bridge=false;park_timeout=600;"
+        "park_after_bridge=true;hangup_after_bridge=false;uuid_bridge_park_on_cancel=true;park_timeout=600;"
         "RECORD_STEREO=false;record_sample_rate=8000;RECORD_BRIDGE_REQ=true;RECORD_MIN_SEC=0"
     )
     assert [each.text for each in commands.bridging(C1, C2, SETTINGS)] == [

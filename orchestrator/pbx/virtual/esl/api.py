@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.pbx.virtual.causes import NORMAL, cause_named
 from orchestrator.pbx.virtual.esl import bridging
-from orchestrator.pbx.virtual.esl.applications import MAX_VARIABLES, send_keys, set_variable
+from orchestrator.pbx.virtual.esl.applications import MAX_VARIABLES, seconds_in, send_keys, set_variable
 from orchestrator.pbx.virtual.esl.dialstring import USAGE, Unreadable, read_originate
 from orchestrator.pbx.virtual.esl.listing import show, status, version
 from orchestrator.pbx.virtual.esl.wire import plain
@@ -19,6 +19,7 @@ Api = Callable[["EslFace", str], str]
 Done = Callable[[str], None]
 
 OK: Final = "+OK\n"
+_THREADS_MEET: Final = 0.02
 NO_CHANNEL: Final = "-ERR No such channel!\n"
 
 
@@ -69,7 +70,15 @@ def _kill(channel: "EslChannel", argument: str) -> str:
 
 
 def _break(channel: "EslChannel", argument: str) -> str:
-    if argument == "all":
+    both = "both" in argument and channel.other is not None
+    for each in (channel, channel.other) if both else (channel,):
+        if each is not None:
+            _break_one(each, everything="all" in argument)
+    return OK
+
+
+def _break_one(channel: "EslChannel", everything: bool) -> None:
+    if everything:
         channel.queue = None
 
     def cut() -> None:
@@ -77,7 +86,6 @@ def _break(channel: "EslChannel", argument: str) -> str:
             channel.stack[-1].cut()
 
     channel.face.soon(channel, cut)
-    return OK
 
 
 def _broadcast(channel: "EslChannel", argument: str) -> str:
@@ -103,25 +111,25 @@ def _bridge(face: "EslFace", argument: str) -> str:
     first, second = (face.channels.get(word) for word in words)
     if first is None or second is None or first is second:
         return "-ERR Invalid uuid\n"
-    if not (first.ready and second.ready):
+    if first.hung_up or not (first.has_media or second.has_media):
         return "-ERR Invalid uuid\n"
-    for channel in (first, second):
-        if channel.other is not None:
-            other, channel.other = channel.other, None
-            bridging.part(channel, other)
-    bridging.join(first, second)
+    # The channels' own threads do it.
+    timeline = face.switch.timeline
+    timeline.at(timeline.now() + _THREADS_MEET, lambda: bridging.connect(first, second))
     return f"+OK {second.leg.id}\n"
 
 
 def _record(channel: "EslChannel", argument: str) -> str:
     what, _, rest = argument.partition(" ")
-    path = rest.split(" ")[0]
+    path, _, longest = rest.partition(" ")
     if what == "start" and path:
-        channel.face.record(channel, path)
+        if not channel.has_media or channel.hung_up:
+            return "-ERR Cannot record session!\n"
+        channel.face.record(channel, path, seconds_in(longest))
         return "+OK Success\n"
     if what == "stop" and path:
-        channel.face.stop_recording(channel, path)
-        return "+OK Success\n"
+        stopped = channel.face.stop_recording(channel, path)
+        return "+OK Success\n" if stopped else "-ERR Cannot stop record session!\n"
     return "-USAGE: <uuid> [start|stop|mask|unmask] <path> [<limit>] [<recording_vars>]\n"
 
 
@@ -150,10 +158,7 @@ def _dump(channel: "EslChannel", argument: str) -> str:
 
 
 def _park(channel: "EslChannel", argument: str) -> str:
-    other, channel.other = channel.other, None
-    if other is not None:
-        bridging.part(channel, other)
-    channel.face.soon(channel, lambda: channel.face.park(channel))
+    channel.face.soon(channel, lambda: bridging.park_anew(channel))
     return OK
 
 

@@ -71,7 +71,9 @@ def _send_keys(channel: "EslChannel", argument: str) -> None:
 
 
 def _record(channel: "EslChannel", argument: str) -> None:
-    channel.face.record(channel, argument.split(" ")[0])
+    path, _, longest = argument.strip().partition(" ")
+    if path:
+        channel.face.record(channel, path, seconds_in(longest))
 
 
 def _stop_recording(channel: "EslChannel", argument: str) -> None:
@@ -85,6 +87,12 @@ def _schedule(channel: "EslChannel", argument: str) -> None:
 
 def _nothing(channel: "EslChannel", argument: str) -> None:
     """What changes nothing that can be seen here."""
+
+
+def seconds_in(text: str) -> int:
+    """A number of seconds, `+` before it or not; 0 for anything else."""
+    number = text.strip().partition(" ")[0].removeprefix("+")
+    return int(number) if number.isascii() and number.isdecimal() and len(number) < 9 else 0
 
 
 def set_variable(channel: "EslChannel", name: str, value: str) -> None:

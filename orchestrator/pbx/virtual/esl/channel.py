@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from orchestrator.pbx.virtual.callees import KEYS
 from orchestrator.pbx.virtual.causes import NO_ANSWER, cause_of
+from orchestrator.pbx.virtual.esl import bridging
 from orchestrator.pbx.virtual.esl.fields import Fields, channel_fields, ending_fields, variable_fields
 from orchestrator.pbx.virtual.leg import Leg
 
 if TYPE_CHECKING:
     from orchestrator.pbx.virtual.esl.execution import Execution
     from orchestrator.pbx.virtual.esl.face import EslFace
-    from orchestrator.pbx.virtual.hearing import Ear
+    from orchestrator.pbx.virtual.esl.recording import Recording
     from orchestrator.pbx.virtual.timeline import Timer
 
 _BYE_OK = 200
@@ -27,6 +28,7 @@ class EslChannel:
         "_begin",
         "_done",
         "answer_state",
+        "bridged_first",
         "call_state",
         "cause",
         "cause_code",
@@ -81,17 +83,19 @@ class EslChannel:
         self.has_media = False
         self.in_dialplan = False
         self.other: EslChannel | None = None
+        self.bridged_first = False
+        """Whether it is the one of the bridge that was named first."""
         self.stack: list[Execution] = []
         """The applications that run, each within the one before."""
         self.queue: deque[Execution] | None = None
         """Those that wait until one that is locked is done, or until the channel has been answered."""
         self.scheduled: dict[int, Timer] | None = None
-        self.recordings: dict[str, Ear] | None = None
+        self.recordings: dict[str, Recording] | None = None
 
     @property
     def ready(self) -> bool:
         """Whether its applications have begun."""
-        return self.state in ("CS_EXECUTE", "CS_EXCHANGE_MEDIA")
+        return self.state in ("CS_EXECUTE", "CS_EXCHANGE_MEDIA", "CS_SOFT_EXECUTE", "CS_PARK")
 
     def tell(self, name: str, fields: Fields | None = None, *, variables: bool = True) -> None:
         """Send an event about this channel to whoever listens."""
@@ -152,6 +156,8 @@ class EslChannel:
         self.tell("DTMF", fields, variables=False)
         if self.stack:
             self.stack[-1].pressed(key)
+        if self.other is not None and not bridging.runs_within(self):
+            self.other.leg.heard_keys = (self.other.leg.heard_keys + key)[-64:]
 
     def refused(self, leg: Leg, cause: int, sip_status: int) -> None:
         """The far end will not take the call."""
@@ -180,6 +186,8 @@ class EslChannel:
             return
         if self.stack:
             self.stack[-1].suspend()
+        if self.other is not None:
+            bridging.interrupt(self)
         self.stack.append(execution)
         execution.start()
 
@@ -192,8 +200,10 @@ class EslChannel:
             return
         if self.queue and not (self.stack and self.stack[-1].locked):
             self.execute(self.queue.popleft())
-        elif self.stack:
-            self.stack[-1].resume()
+        elif self.stack or self.other:
+            if self.stack:
+                self.stack[-1].resume()
+            bridging.resume(self)
         else:
             # The dialplan has nothing more for it.
             self.face.soon(self, lambda: None if self.stack or self.other else self.hang_up(16))
@@ -219,9 +229,8 @@ class EslChannel:
         for execution in reversed(self.stack):
             execution.abort()
         self.stack.clear()
-        other, self.other = self.other, None
-        if other is not None:
-            self.face.unbridge(self, other)
+        bridging.part(self)
+        self.state = "CS_HANGUP"
         self.face.end(self)
         self.state, self.call_state, self.ending = "CS_REPORTING", "HANGUP", _TO_REPORTING
         self.tell("CHANNEL_HANGUP_COMPLETE")

@@ -95,6 +95,18 @@ class Lasting(Execution):
         self.began()
         if self.application == "park":
             self.channel.tell("CHANNEL_PARK")
+            if self.channel.variables.pop("park_timeout", ""):
+                self.channel.variables.pop("park_after_bridge", None)  # switch_ivr.c, switch_ivr_park
+
+
+class Parked(Execution):
+    """Parked by the channel's state (CS_PARK), not by an application: none is told of."""
+
+    def __init__(self, channel: "EslChannel") -> None:
+        super().__init__(channel, "park", "", "")
+
+    def complete(self, response: str = "") -> None:
+        self.channel.executed(self)
 
 
 class Sleeping(Execution):

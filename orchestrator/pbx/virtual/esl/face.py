@@ -4,19 +4,20 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
+from pathlib import Path
 from random import Random
 from typing import Protocol
 from uuid import UUID
 
 from orchestrator.pbx.virtual.causes import cause_named
 from orchestrator.pbx.virtual.clips import Clip
-from orchestrator.pbx.virtual.esl import bridging
 from orchestrator.pbx.virtual.esl.applications import execution_of
 from orchestrator.pbx.virtual.esl.channel import EslChannel
 from orchestrator.pbx.virtual.esl.dialstring import Originate, read_endpoint
+from orchestrator.pbx.virtual.esl.execution import Parked
 from orchestrator.pbx.virtual.esl.fields import Fields
+from orchestrator.pbx.virtual.esl.recording import Recorded, Recording
 from orchestrator.pbx.virtual.esl.wire import fit_name
-from orchestrator.pbx.virtual.hearing import Ear
 from orchestrator.pbx.virtual.switch import Refusal, Switch
 from orchestrator.pbx.virtual.timeline import Act
 
@@ -41,15 +42,25 @@ class Listener(Protocol):
 
 
 class EslFace:
-    """The state of the face. `random` makes ids; `trunks` names gateways and profiles, none for any."""
+    """The state of the face. `random` makes ids; `trunks` names gateways and profiles, none for any;
+    `recordings` is where recordings become files, None for nowhere."""
 
-    def __init__(self, switch: Switch, random: Random, *, trunks: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        switch: Switch,
+        random: Random,
+        *,
+        trunks: tuple[str, ...] = (),
+        recordings: Path | None = None,
+    ) -> None:
         self.switch = switch
         self.random = random
         self.core_uuid = self.new_uuid()
         self.channels: dict[str, EslChannel] = {}
         self.listeners: list[Listener] = []
-        self.recorded: dict[str, tuple[Ear, float]] = {}
+        self.recordings = recordings
+        self.recorded: dict[str, Recorded] = {}
+        """Recordings that are over, by path."""
         self.globals: dict[str, str] = {
             "sounds_dir": SOUNDS_DIR,
             "recordings_dir": RECORDINGS_DIR,
@@ -165,13 +176,14 @@ class EslFace:
         self.switch.timeline.at(self.now() + _THREAD_LOOKS, run)
 
     def park(self, channel: EslChannel) -> None:
-        """Park it again."""
-        channel.state = "CS_EXECUTE"
-        self.execute(channel, "park", "", "", False)
-
-    def unbridge(self, gone: EslChannel, left: EslChannel) -> None:
-        """One of two that were joined has hung up."""
-        bridging.part(gone, left)
+        """Park it where it is. What runs on it goes on within."""
+        channel.state = "CS_PARK"
+        channel.stack.insert(0, Parked(channel))
+        channel.tell("CHANNEL_PARK")
+        timeout = channel.variables.pop("park_timeout", "")
+        if timeout:
+            channel.variables.pop("park_after_bridge", None)
+            self.schedule_hangup(channel, timeout.partition(":")[0], "NORMAL_CLEARING")
 
     def end(self, channel: EslChannel) -> None:
         """A channel is over: its recordings end, its timers too."""
@@ -222,27 +234,30 @@ class EslFace:
         clips = self.switch.clips
         return clips.find_file(path) if path.startswith("/") else clips.find(path)
 
-    def record(self, channel: EslChannel, path: str) -> None:
-        """Record both directions of a channel."""
+    def record(self, channel: EslChannel, path: str, longest: int = 0) -> None:
+        """Record both directions of a channel, for so many seconds at most. One that runs goes on."""
         if channel.recordings is None:
             channel.recordings = {}
-        if path and path not in channel.recordings:
-            channel.recordings[path] = self.switch.monitor(channel.leg)
-            channel.tell("RECORD_START", {"Record-File-Path": self._full(path)})
+        path = self._full(path)
+        if path not in channel.recordings:
+            recording = channel.recordings[path] = Recording(channel, path, longest)
+            recording.start()
 
-    def stop_recording(self, channel: EslChannel, path: str) -> None:
-        """End one recording, or `all`."""
+    def stop_recording(self, channel: EslChannel, path: str) -> bool:
+        """End one recording, or `all`. False when there was none."""
         recordings = channel.recordings or {}
-        for name in list(recordings) if path == "all" else [path]:
-            ear = recordings.pop(name, None)
-            if ear is None:
+        ending = list(recordings) if path == "all" else [self._full(path)]
+        ended = False
+        for name in ending:
+            recording = recordings.pop(name, None)
+            if recording is None:
                 continue
-            self.switch.stop_listening(channel.leg, ear)
-            self.recorded.pop(self._full(name), None)
-            self.recorded[self._full(name)] = (ear, self.now())
+            ended = True
+            self.recorded.pop(name, None)
+            self.recorded[name] = recording.finish()
             while len(self.recorded) > MAX_STORED:
                 del self.recorded[next(iter(self.recorded))]
-            channel.tell("RECORD_STOP", {"Record-File-Path": self._full(name)})
+        return ended
 
     def forget(self) -> None:
         """Everything is forgotten at once and nobody is told, as when FreeSWITCH is killed."""

@@ -17,8 +17,10 @@ _CODEC: Final[Fields] = {
 _NUMBERS: Final = {
     "CS_NONE": "0",
     "CS_INIT": "2",
+    "CS_SOFT_EXECUTE": "3",
     "CS_EXECUTE": "4",
     "CS_EXCHANGE_MEDIA": "5",
+    "CS_PARK": "6",
     "CS_CONSUME_MEDIA": "7",
     "CS_HANGUP": "10",
     "CS_REPORTING": "11",

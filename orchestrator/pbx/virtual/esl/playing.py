@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.pbx.virtual.clips import Clip
 from orchestrator.pbx.virtual.esl.execution import Execution
+from orchestrator.pbx.virtual.esl.tones import tones
 from orchestrator.pbx.virtual.playing import Playing
 from orchestrator.pbx.virtual.timeline import Timer
 
@@ -15,8 +16,6 @@ PLAYED: Final = "FILE PLAYED"
 NOT_FOUND: Final = "FILE NOT FOUND"
 ERROR: Final = "PLAYBACK ERROR"
 _MAX_FILES: Final = 128
-_TONE: Final = re.compile(r"%\((\d+),(\d+)")
-_LOOPS: Final = re.compile(r"loops=(-?\d+)")
 _FOR_EVER: Final = 86_400.0
 
 
@@ -36,15 +35,8 @@ def clips_of(channel: "EslChannel", path: str) -> list[Clip]:
         seconds = _FOR_EVER if text == "-1" else int(text) / 1000 if text.isdecimal() else 0.0
         return [Clip("", round(min(seconds, _FOR_EVER) * 8000))]
     if kind == "tone_stream":
-        return [Clip("", round(_tone_seconds(rest) * 8000))]
+        return tones(rest)
     return []
-
-
-def _tone_seconds(text: str) -> float:
-    once = sum(int(on[:7]) + int(off[:7]) for on, off in _TONE.findall(text)) / 1000
-    loops = _LOOPS.search(text)
-    times = int(loops[1][:7]) if loops else 1
-    return _FOR_EVER if times < 0 else min(once * max(1, times), _FOR_EVER)
 
 
 class Sound:
