@@ -21,9 +21,14 @@ from msgspec.structs import replace
 from orchestrator.intake.options import REPLY_SCHEME, Intake, faults_of_intakes
 from orchestrator.job import E164, LanguageTag
 from orchestrator.pbx.virtual.options import Virtual, faults_of_virtual
+from orchestrator.speech.settings import Speech, faults_of_speech
 from orchestrator.validate import Fault, Invalid, convert
 
 ENV_PREFIX = "ORCHESTRATOR__"
+OWN_SOUNDS = "own-sounds"
+"""The folder beside the configuration with the operator's own recordings, in `own/`."""
+SPOKEN = "spoken"
+"""The folder beside the configuration with what speech engines rendered, where no real PBX reads it."""
 SEARCHED = (Path("orchestrator.toml"), Path("/etc/orchestrator/orchestrator.toml"))
 
 Name = Annotated[
@@ -159,6 +164,8 @@ class Keys(_Section, frozen=True, kw_only=True):
     http: Http | None = None
     notify: Notify = Notify()
     prompts: Prompts = Prompts()
+    speech: Speech | None = None
+    """Speech engines and what they render; without it, those that are found here, as they come."""
     jobs: Jobs = Jobs()
     intake: tuple[Intake, ...] = ()
 
@@ -315,7 +322,8 @@ def _with_folders(config: Config) -> Config:
 
     def whole(pbx: Pbx) -> Pbx:
         virtual = pbx.virtual or Virtual()
-        folders = tuple(str(config.path(each)) for each in (*config.prompts.library, *virtual.library))
+        ours = (*config.prompts.library, OWN_SOUNDS, SPOKEN, *virtual.library)
+        folders = tuple(str(config.path(each)) for each in ours)
         return replace(pbx, virtual=replace(virtual, library=folders))
 
     return replace(config, pbx=tuple(whole(p) if p.kind == "virtual" else p for p in config.pbx))
@@ -363,6 +371,7 @@ def _check(config: Config) -> None:
         faults.append(Fault("notify.url", "must be an http or https address."))
     if posted and config.notify.secret is None and not config.notify.secrets:
         faults.append(Fault("notify.secret", "required with notify.url: notifications are always signed."))
+    faults += (Fault(f"speech.{key}", unfit) for key, unfit in faults_of_speech(config.speech or Speech()))
     unfit = _unfit_listen(config.http.listen) if config.http is not None else None
     if unfit is not None:
         faults.append(Fault("http.listen", unfit))

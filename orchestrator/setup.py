@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec.structs import replace
 
 from orchestrator.clock import Clock
-from orchestrator.config import Config, ConfigError
+from orchestrator.config import OWN_SOUNDS, SPOKEN, Config, ConfigError
 from orchestrator.config import Pbx as PbxConfig
 from orchestrator.guard.seal import Seal, SealError, key_beside, parse_key
 from orchestrator.intake.accept import Rules
@@ -22,9 +22,12 @@ from orchestrator.pbx.ari.settings import AriSettings
 from orchestrator.pbx.errors import PbxConfigError
 from orchestrator.pbx.esl.adapter import EslPbx
 from orchestrator.pbx.esl.settings import EslSettings
+from orchestrator.pbx.places import FORMATS, GUESSES, PLAYED, guess_folder
 from orchestrator.pbx.port import Pbx, Sink
 from orchestrator.pbx.virtual.options import Virtual, address_of
 from orchestrator.prompts import Library, PromptError, load_library, packaged_root
+from orchestrator.speech import SpeechEngine, open_engine
+from orchestrator.speech.settings import Speech
 
 if TYPE_CHECKING:
     from orchestrator.pbx.virtual.pbx import Settings
@@ -53,6 +56,9 @@ def load_prompts(config: Config) -> Library:
     Raises `ConfigError`.
     """
     roots = [packaged_root(), *(config.path(folder) for folder in config.prompts.library)]
+    own = config.path(OWN_SOUNDS)
+    if own.is_dir():
+        roots.append(own)
     templates = [config.path(config.prompts.templates)] if config.prompts.templates else []
     try:
         library = load_library(roots, templates)
@@ -65,6 +71,31 @@ def load_prompts(config: Config) -> Library:
 def voices(config: Config, library: Library) -> Voices:
     """What prompts are made with."""
     return Voices(library, config.prompts.language)
+
+
+def load_speech(config: Config, seal: Seal) -> SpeechEngine | None:
+    """The speech engines of this machine; None when speech is switched off."""
+    kinds = {pbx.kind for pbx in config.pbx} & PLAYED.keys()
+    played = {each for kind in kinds for each in PLAYED[kind]} or set(FORMATS if not config.pbx else ("wav",))
+    return open_engine(
+        config.speech or Speech(),
+        folder=speech_folder(config),
+        formats=sorted(played),
+        fingerprint=seal.fingerprint,
+        root=config.folder,
+    )
+
+
+def speech_folder(config: Config) -> Path:
+    """Where spoken sounds are kept: as configured, else where the first real PBX reads its sounds on this
+    machine, else beside the configuration."""
+    if config.speech is not None and config.speech.folder is not None:
+        return config.path(config.speech.folder)
+    for pbx in config.pbx:
+        if pbx.kind in PLAYED:
+            sounds = guess_folder(pbx.kind) or Path(GUESSES[pbx.kind][0])
+            return sounds / pbx.sounds / "speech"
+    return config.path(SPOKEN) / "speech"
 
 
 def rules(config: Config, library: Library, seal: Seal) -> Rules:

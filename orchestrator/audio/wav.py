@@ -1,5 +1,6 @@
 """WAV files as a telephone switch plays them: 8000 Hz, mono, 16-bit PCM."""
 
+import io
 import wave
 from pathlib import Path
 
@@ -65,19 +66,27 @@ def read_wav(path: Path) -> bytes:
     return pcm
 
 
+def wav_bytes(pcm: bytes) -> bytes:
+    """Signed 16-bit little-endian PCM at 8000 Hz as a WAV file. ValueError when it ends within a sample."""
+    if len(pcm) % SAMPLE_WIDTH:
+        raise ValueError(f"{len(pcm)} bytes are no whole number of 16-bit samples")
+    made = io.BytesIO()
+    with wave.open(made, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(SAMPLE_WIDTH)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes(pcm)
+    return made.getvalue()
+
+
 def write_wav(path: Path, pcm: bytes) -> None:
     """Write signed 16-bit little-endian PCM at 8000 Hz to `path`.
 
     Raises WavMissingError when the file cannot be written, ValueError when `pcm` ends within a sample.
     """
-    if len(pcm) % SAMPLE_WIDTH:
-        raise ValueError(f"{len(pcm)} bytes are no whole number of 16-bit samples")
+    content = wav_bytes(pcm)
     try:
-        with path.open("wb") as raw, wave.open(raw, "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(SAMPLE_WIDTH)
-            file.setframerate(SAMPLE_RATE)
-            file.writeframes(pcm)
+        path.write_bytes(content)
     except OSError as error:
         raise WavMissingError(
             path, f"cannot be written ({error.strerror})", "check that the folder exists and may be written"

@@ -4,7 +4,6 @@ import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
@@ -12,36 +11,12 @@ from orchestrator.audio import g711
 from orchestrator.audio.wav import read_wav
 from orchestrator.prompts import Library, Sound
 
-FORMATS: Final = ("ulaw", "alaw", "wav")
-PLAYED: Final[dict[str, tuple[str, ...]]] = {"asterisk": FORMATS, "freeswitch": ("wav",)}
-"""What each kind of PBX plays from: Asterisk takes the file that is in the call's own encoding; FreeSWITCH
-is told a file by its whole name, and encodes itself."""
-GUESSES: Final[dict[str, tuple[str, ...]]] = {
-    "asterisk": (
-        "/usr/share/asterisk/sounds",
-        "/var/lib/asterisk/sounds",
-        "/usr/local/share/asterisk/sounds",
-        "/usr/local/var/lib/asterisk/sounds",
-    ),
-    "freeswitch": (
-        "/usr/share/freeswitch/sounds",
-        "/usr/local/freeswitch/sounds",
-        "/usr/local/share/freeswitch/sounds",
-        "/opt/freeswitch/sounds",
-    ),
-}
-
 
 class Installed(msgspec.Struct, frozen=True):
     """How many files were written, and how many were as they should be."""
 
     written: int
     unchanged: int
-
-
-def guess_folder(kind: str) -> Path | None:
-    """The folder of sounds of that kind of PBX on this machine, None where none of the usual ones exists."""
-    return next((Path(guess) for guess in GUESSES[kind] if Path(guess).is_dir()), None)
 
 
 def install_sounds(library: Library, folder: Path, formats: Sequence[str]) -> Installed:

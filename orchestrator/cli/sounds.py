@@ -6,8 +6,9 @@ from typing import Final
 import click
 
 from orchestrator.cli.fail import UNUSABLE, WORK_FAILED, Failure
-from orchestrator.cli.install import FORMATS, GUESSES, PLAYED, guess_folder, install_sounds
+from orchestrator.cli.install import install_sounds
 from orchestrator.cli.options import config_option, json_option, print_json, read_config_if_any
+from orchestrator.pbx.places import FORMATS, GUESSES, PLAYED, guess_folder
 from orchestrator.setup import load_prompts
 
 
@@ -94,7 +95,7 @@ def list_(language: str | None, config_file: str | None, as_json: bool) -> None:
     library = load_prompts(read_config_if_any(config_file))
     texts: dict[str, str] = {}
     for known in library.languages.values():
-        for table in (known.digits, known.characters, known.phrases):
+        for table in (known.digits, known.characters, known.numbers, known.phrases):
             texts |= {known.sounds[name].id: text for text, name in table.items()}
     shown = [
         sound

@@ -59,14 +59,14 @@ def test_a_folder_that_is_not_there_is_not_made(desk: Desk) -> None:
 
 
 def test_no_usual_folder_asks_for_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.cli.install.GUESSES", {"asterisk": (str(desk.folder / "none"),)})
+    monkeypatch.setattr("orchestrator.pbx.places.GUESSES", {"asterisk": (str(desk.folder / "none"),)})
     result = desk.run("sounds", "install")
     assert result.exit_code == 2
     assert "--to DIR" in result.stderr
 
 
 def test_a_usual_folder_is_found(desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("orchestrator.cli.install.GUESSES", {"asterisk": ("/not/there", str(tmp_path))})
+    monkeypatch.setattr("orchestrator.pbx.places.GUESSES", {"asterisk": ("/not/there", str(tmp_path))})
     assert desk.run("sounds", "install", "--format", "wav").exit_code == 0
     assert (tmp_path / "orchestrator/en/digits/0.wav").is_file()
 
@@ -77,7 +77,7 @@ def test_freeswitch_gets_wav_files_in_a_folder_of_its_own(
     (tmp_path / "fs").mkdir()
     (tmp_path / "ast").mkdir()
     folders = {"asterisk": (str(tmp_path / "ast"),), "freeswitch": (str(tmp_path / "fs"),)}
-    monkeypatch.setattr("orchestrator.cli.install.GUESSES", folders)
+    monkeypatch.setattr("orchestrator.pbx.places.GUESSES", folders)
     desk.add("""
 [[pbx]]
 name = "fs1"
