@@ -22,6 +22,7 @@ from orchestrator.dispatcher import NodeDispatcher, Sweeper, end_job, open_scrip
 from orchestrator.guard.seal import Seal, SealError
 from orchestrator.health.fleet import Fleet
 from orchestrator.http.health import app_of, listening
+from orchestrator.intake.running import Intakes
 from orchestrator.ledger.errors import LeaseLost, LedgerUnusable
 from orchestrator.ledger.port import Ledger
 from orchestrator.ledger.records import Script
@@ -108,8 +109,9 @@ class Worker:
         self.fleet = Fleet(clock, self.meters, lambda name: self.live.nodes[name].connected)
         self.live.on_settled, self.live.on_over = self.fleet.settled, self.fleet.over
         self.sweeper = Sweeper(ledger, self.live, clock, self._end)
+        self.intakes = Intakes(config)
         self.notifier: Notifier | None = None
-        if setup.secrets_of(config):
+        if setup.secrets_of(config) or self.intakes.replies:
             self.notifier = Notifier(
                 ledger,
                 setup.notify_settings(config),
@@ -118,6 +120,7 @@ class Worker:
                 meter=self.meters,
                 wall=time.time,
                 may_send=tenure.holds,
+                carriers=self.intakes.replies,
             )
             ledger.on_deliveries = self.notifier.offer
         for pbx in config.pbx:
@@ -190,6 +193,7 @@ class Worker:
                         keep_gauges(self._ledger, self.meters, self.live, self.why_not_ready),
                         batch_cdrs(self._ledger, self._clock, self._config, self.notifier is not None),
                         *((self.notifier.run(),) if self.notifier else ()),
+                        *((self._take_jobs(),) if self._config.intake and self._only is None else ()),
                         *(node.pbx.run() for node in self._nodes.values()),
                         *(self._keep(node) for node in self._nodes.values()),
                     )
@@ -203,6 +207,17 @@ class Worker:
             raise _first(several) from None
         finally:
             self.live.close()
+            await self.intakes.close()
+
+    async def _take_jobs(self) -> None:
+        """Take jobs from the queues that are configured, while there is room."""
+        rules = setup.rules(self._config, self._library, self._seal)
+
+        def may_take() -> bool:
+            return self._may_dial() and self._tenure.holds()
+
+        registry = self.meters.registry
+        await self.intakes.run(self._ledger, rules, self._clock, registry, may_take, self.wake)
 
     async def _drain(self, pulling: list[asyncio.Task[None]]) -> None:
         self.draining = True

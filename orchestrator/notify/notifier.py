@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import structlog
 from msgspec.structs import replace
 
+from orchestrator.notify.carrier import Carrier
 from orchestrator.notify.client import Client
 from orchestrator.notify.delivery import Delivery, Meter, NoMeter, Outbox, Tally
 from orchestrator.notify.errors import NotOurs
@@ -33,6 +34,7 @@ from orchestrator.notify.schedule import (
     Answered,
     Dead,
     Delivered,
+    Failed,
     Random,
     Response,
     RetryAt,
@@ -62,8 +64,9 @@ class Notifier:
 
     `resolver` replaces DNS for addresses that come with jobs; tests use it. `wall` is the time of day that
     signatures bear: receivers compare it with their own, so it must follow a clock that is set, which `clock`
-    need not. `may_send` says whether it is certain that the outbox is still ours. Raises SecretError when no
-    usable secret is set.
+    need not. `may_send` says whether it is certain that the outbox is still ours. `carriers` take what does
+    not go by HTTP, each for its URL; with them there may be no secret, and nothing then goes by HTTP. Raises
+    SecretError when no usable secret is set.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Notifier:
         resolver: Resolver | None = None,
         wall: Clock | None = None,
         may_send: Callable[[], bool] = lambda: True,
+        carriers: Mapping[str, Carrier] | None = None,
     ) -> None:
         self._outbox = outbox
         self._settings = settings
@@ -84,12 +88,13 @@ class Notifier:
         self._wall = wall or clock
         self._random = random
         self._meter = meter or NoMeter()
-        self._signer = Signer(settings.secrets)
+        self._carriers = carriers or {}
+        self._signer = Signer(settings.secrets) if settings.secrets or not self._carriers else None
         self._may_send = may_send
         self._uncertain = False
         self._client = Client(settings, resolver=resolver, may_send=may_send)
         self._lanes = Lanes(
-            self._client.origin,
+            self._origin,
             max_queued=settings.max_queued,
             per_origin=settings.per_receiver,
             in_flight=settings.in_flight,
@@ -162,6 +167,9 @@ class Notifier:
                 self._group = None
                 for task in self._tasks:
                     task.cancel()
+
+    def _origin(self, url: str) -> str:
+        return url if url in self._carriers else self._client.origin(url)
 
     # The sweep.
 
@@ -255,6 +263,10 @@ class Notifier:
     def _send(self, delivery: Delivery) -> None:
         """Over an idle connection where there is one, else by a task that makes one."""
         began = self._clock()
+        carrier = self._carriers.get(delivery.url)
+        if carrier is not None or self._signer is None:
+            self._spawn(self._carry(carrier, delivery, began))
+            return
         headers = self._signer.headers(delivery.event_id, int(self._wall()), delivery.body)
 
         def answered(response: Response | None) -> None:
@@ -289,6 +301,17 @@ class Notifier:
         else:
             self._landed(delivery, response, began)
 
+    async def _carry(self, carrier: Carrier | None, delivery: Delivery, began: float) -> None:
+        if carrier is None:
+            response: Response = Failed("there is no notify.secret to sign with")
+        else:
+            try:
+                async with asyncio.timeout(self._settings.timeout):
+                    response = await carrier.send(delivery)
+            except TimeoutError:
+                response = Failed(f"not taken within {self._settings.timeout:g} s")
+        self._landed(delivery, response, began)
+
     def _landed(self, delivery: Delivery, response: Response, began: float) -> None:
         if self._group is None:  # ending: it stays pending
             return
@@ -300,7 +323,7 @@ class Notifier:
         answered = isinstance(response, Answered)
         idle = self._lanes.land(delivery, answered=answered, slow=seconds > SLOW)
         well = isinstance(response, Answered) and response.status < 500
-        origin = self._client.origin(delivery.url)
+        origin = self._origin(delivery.url)
         match self._watch.heard(origin, answered=well):
             case "down":
                 reason = (
@@ -357,6 +380,8 @@ def _receiver(url: str) -> str:
     """Host and port. The rest of a URL may be a secret of the receiver's."""
     try:
         parts = urlsplit(url)
+        if not parts.hostname:
+            return url  # a carrier's
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
         return "unusable"
