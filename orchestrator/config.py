@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
+from orchestrator.http.settings import Http, faults_of_http
 from orchestrator.intake.options import REPLY_SCHEME, Intake, faults_of_intakes
 from orchestrator.job import E164, LanguageTag
 from orchestrator.pbx.virtual.options import Virtual, faults_of_virtual
@@ -110,12 +111,6 @@ class Pbx(_Section, frozen=True, kw_only=True):
     """Events that may wait for us; beyond it the connection is closed and reconciled."""
     virtual: Virtual | None = None
     """How the virtual PBX behaves, for `kind = "virtual"`."""
-
-
-class Http(_Section, frozen=True, kw_only=True):
-    """Health and metrics for the operator."""
-
-    listen: str = "127.0.0.1:8090"
 
 
 class Notify(_Section, frozen=True, kw_only=True):
@@ -372,9 +367,8 @@ def _check(config: Config) -> None:
     if posted and config.notify.secret is None and not config.notify.secrets:
         faults.append(Fault("notify.secret", "required with notify.url: notifications are always signed."))
     faults += (Fault(f"speech.{key}", unfit) for key, unfit in faults_of_speech(config.speech or Speech()))
-    unfit = _unfit_listen(config.http.listen) if config.http is not None else None
-    if unfit is not None:
-        faults.append(Fault("http.listen", unfit))
+    if config.http is not None:
+        faults += (Fault(f"http.{key}", unfit) for key, unfit in faults_of_http(config.http))
     for n, network in enumerate(config.notify.allow_networks):
         try:
             ipaddress.ip_network(network)
@@ -406,19 +400,6 @@ def _faults_of_pbx(at: str, pbx: Pbx) -> Iterator[Fault]:
         yield Fault(f"{at}.url", "must be an http or https address such as http://127.0.0.1:8088/ari.")
     if pbx.password is None:
         yield Fault(f"{at}.password", "required; better as password_file.")
-
-
-def _unfit_listen(listen: str) -> str | None:
-    host, _, port = listen.rpartition(":")
-    if not host or not _is_number(port) or int(port) > 65535:
-        return "must be a host and a port such as 127.0.0.1:8090."
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        loopback = False
-    if loopback:
-        return None
-    return "this version has no API keys, so it listens on loopback only: 127.0.0.1:8090 or [::1]:8090."
 
 
 def _is_url(url: str, *schemes: str) -> bool:
