@@ -11,6 +11,7 @@ from orchestrator.ledger.records import (
     Entry,
     Followed,
     JobRow,
+    Kept,
     NewJob,
     OpenCall,
     Outgoing,
@@ -59,6 +60,10 @@ class Ledger(Outbox, Protocol):
         self, job_id: str, call_id: str, entry: Entry, outgoing: Sequence[Outgoing], end: CallEnd | None
     ) -> None:
         """One step of a call, as one transaction. Does not wait."""
+        ...
+
+    def durable(self, then: Callable[[], None]) -> None:
+        """Call `then` once all that was handed over so far is durable. Does not wait."""
         ...
 
     def undial(self, job_id: str, call_id: str, at: float) -> None:
@@ -133,6 +138,14 @@ class Ledger(Outbox, Protocol):
     async def replay_dead(self, job_ids: Collection[str], now: float, application: str | None = None) -> int:
         """Make dead letters pending again, those of `job_ids` or all; of these only those of one application's
         jobs where it is given. How many."""
+        ...
+
+    async def recordings(self, before: float, limit: int) -> list[Kept]:
+        """Recordings, perhaps there, of calls that ended before `before`, the oldest first."""
+        ...
+
+    async def recording_gone(self, call_id: str) -> None:
+        """The recording lies on its PBX no more."""
         ...
 
     async def forget(self, before: float, limit: int) -> int:

@@ -267,6 +267,13 @@ def _end_calls(db: sqlite3.Connection, ends: Sequence[CallEnd]) -> set[str]:
             case Verdict() as verdict:
                 verdicts.append((end.job_id, verdict))
     _end_jobs(db, verdicts)
+    recorded = [end for end in ends if end.recording is not None and end.call_id in new]
+    if recorded:
+        db.executemany(
+            "INSERT OR IGNORE INTO recordings (call_id, pbx, recording, at)"
+            " SELECT id, pbx, ?, ? FROM calls WHERE id = ?",
+            [(end.recording, end.ended_at, end.call_id) for end in recorded],
+        )
     return new
 
 

@@ -73,6 +73,8 @@ class Claim(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     sealed: bytes
     planned: CallEvent
     at: float
+    start_at: float = 0.0
+    """When it may be dialled, and no later than a moment after; 0 for whenever the node's pace allows."""
 
     def __repr__(self) -> str:
         return f"Claim(job={self.job.id!r}, call_id={self.call_id!r})"
@@ -143,6 +145,8 @@ class CallEnd(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     ended_at: float
     cdr: bytes
     then: Requeue | Verdict
+    recording: str | None = None
+    """A recording that may lie on the PBX, to be deleted there one day."""
 
 
 class CallStep(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -152,6 +156,14 @@ class CallStep(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     entry: Entry
     outgoing: tuple[Outgoing, ...]
     end: CallEnd | None
+
+
+class Kept(msgspec.Struct, frozen=True, gc=False):
+    """A recording that may lie on a PBX node."""
+
+    call_id: str
+    pbx: str
+    recording: str
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):

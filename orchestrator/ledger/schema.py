@@ -92,6 +92,16 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE lease ADD COLUMN seen_monotonic REAL NOT NULL DEFAULT 0;
     ALTER TABLE lease ADD COLUMN boot TEXT NOT NULL DEFAULT '';
     """,
+    """
+    -- Apart from the calls: a recording is deleted from its PBX though its job was forgotten before.
+    CREATE TABLE recordings (
+        call_id TEXT PRIMARY KEY,
+        pbx TEXT NOT NULL,
+        recording TEXT NOT NULL,
+        at REAL NOT NULL
+    );
+    CREATE INDEX recordings_at ON recordings (at);
+    """,
 )
 
 

@@ -29,6 +29,7 @@ from orchestrator.ledger.records import (
     Entry,
     Followed,
     JobRow,
+    Kept,
     NewJob,
     OpenCall,
     Outgoing,
@@ -280,6 +281,10 @@ class SqliteLedger:
     ) -> None:
         self._steps.add(CallStep(call_id=call_id, entry=entry, outgoing=tuple(outgoing), end=end))
 
+    def durable(self, then: Callable[[], None]) -> None:
+        self._close_batches()
+        self._commits.post(lambda db: None, lambda nothing: then())
+
     def undial(self, job_id: str, call_id: str, at: float) -> None:
         self._post(lambda db: queries.undial(db, job_id, call_id, at))
 
@@ -349,6 +354,12 @@ class SqliteLedger:
 
     async def counts(self) -> dict[str, int]:
         return await self._call(views.counts)
+
+    async def recordings(self, before: float, limit: int) -> list[Kept]:
+        return await self._call(lambda db: views.recordings(db, before, limit))
+
+    async def recording_gone(self, call_id: str) -> None:
+        await self._call(lambda db: views.recording_gone(db, call_id))
 
     async def forget(self, before: float, limit: int) -> int:
         return await self._call(lambda db: views.forget(db, before, limit))

@@ -5,7 +5,7 @@ import sqlite3
 import msgspec
 
 from orchestrator.ledger.queries import get_job, read_journal
-from orchestrator.ledger.records import Followed, Summary
+from orchestrator.ledger.records import Followed, Kept, Summary
 
 
 def follow(db: sqlite3.Connection, job_id: str) -> Followed | None:
@@ -76,3 +76,16 @@ def forget(db: sqlite3.Connection, before: float, limit: int) -> int:
         (before, limit),
     )
     return len(jobs)
+
+
+def recordings(db: sqlite3.Connection, before: float, limit: int) -> list[Kept]:
+    """Recordings of calls that ended before `before`, the oldest first."""
+    rows = db.execute(
+        "SELECT call_id, pbx, recording FROM recordings WHERE at < ? ORDER BY at LIMIT ?", (before, limit)
+    )
+    return [Kept(*row) for row in rows]
+
+
+def recording_gone(db: sqlite3.Connection, call_id: str) -> None:
+    """The recording lies on its PBX no more."""
+    db.execute("DELETE FROM recordings WHERE call_id = ?", (call_id,))
