@@ -32,7 +32,7 @@ def install_sounds(library: Library, folder: Path, formats: Sequence[str]) -> In
             if _holds(target, content):
                 unchanged += 1
             else:
-                _write(target, content)
+                write_whole(target, content)
                 written += 1
     return Installed(written, unchanged)
 
@@ -53,8 +53,9 @@ def _holds(target: Path, content: bytes) -> bool:
         return False
 
 
-def _write(target: Path, content: bytes) -> None:
-    """A PBX that reads at this moment gets the old file or the new one, never a part."""
+def write_whole(target: Path, content: bytes) -> None:
+    """Write a file that anybody may read. Who reads at this moment gets the old one or the new one, never a
+    part. Raises `OSError`."""
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
     part = target.with_name(f".{target.name}.part-{os.getpid()}")
     try:

@@ -8,6 +8,7 @@ import click
 from orchestrator.cli.fail import UNUSABLE, WORK_FAILED, Failure
 from orchestrator.cli.install import install_sounds
 from orchestrator.cli.options import config_option, json_option, print_json, read_config_if_any
+from orchestrator.cli.own_sounds import OWN, add, own_text, remove
 from orchestrator.pbx.places import FORMATS, GUESSES, PLAYED, guess_folder
 from orchestrator.setup import load_prompts
 
@@ -16,6 +17,9 @@ from orchestrator.setup import load_prompts
 def sounds() -> None:
     """The recorded sounds that prompts are made of."""
 
+
+sounds.add_command(add)
+sounds.add_command(remove)
 
 _NAMES: Final = {"asterisk": "Asterisk", "freeswitch": "FreeSWITCH"}
 
@@ -97,6 +101,8 @@ def list_(language: str | None, config_file: str | None, as_json: bool) -> None:
     for known in library.languages.values():
         for table in (known.digits, known.characters, known.numbers, known.phrases):
             texts |= {known.sounds[name].id: text for text, name in table.items()}
+    own = (sound for sound in library.sounds.values() if sound.id.startswith(f"{OWN}/"))
+    texts |= {sound.id: own_text(sound.wav) for sound in own}
     shown = [
         sound
         for sound in library.sounds.values()
