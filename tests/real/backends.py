@@ -46,6 +46,8 @@ class Backend:
     sounds: Path
     """Its folder of sounds."""
     transport: Transport = "auto"
+    recordings: Path = Path("/var/lib/freeswitch/recordings/orchestrator")
+    """Where a FreeSWITCH writes recordings."""
     virtual: VirtualPbxThread | None = None
 
     @property
@@ -57,7 +59,7 @@ class Backend:
         """What a `[[pbx]]` section says of it."""
         keys: dict[str, object] = {"url": self.url, "password": self.password, "dial": self.dial}
         if self.esl:
-            return {**keys, "kind": "freeswitch"}
+            return {**keys, "kind": "freeswitch", "recordings": str(self.recordings)}
         return {**keys, "username": self.username, "transport": self.transport}
 
     def adapter(self, app: str, sink: Sink, prefix: str, dial: str = "") -> Pbx:
@@ -71,6 +73,7 @@ class Backend:
                     app=app,
                     dial=dial or self.dial,
                     sounds_folder=prefix,
+                    recordings_folder=str(self.recordings),
                     ping_interval=0.5,
                     request_timeout=2.0,
                     backoff_base=0.05,
@@ -113,13 +116,23 @@ def opened(name: str, lab: Callable[[], LabInfo], folder: Path) -> Iterator[Back
         return
     sounds = folder / "sounds"
     sounds.mkdir()
-    settings = settings_with(folders=(sounds,), trunks=("lab",), mounts={})
+    recordings = folder / "recordings"
+    settings = settings_with(folders=(sounds,), trunks=("lab",), mounts={}, recordings=recordings)
     with VirtualPbxThread(settings) as virtual:
         if name == "virtual-esl":
             url, dial = virtual.esl_url, "sofia/gateway/lab/{number}"
         else:
             url, dial = virtual.ari_url, "PJSIP/{number}@lab"
-        yield Backend(name, url, settings.username, settings.password, dial, sounds, virtual=virtual)
+        yield Backend(
+            name,
+            url,
+            settings.username,
+            settings.password,
+            dial,
+            sounds,
+            recordings=recordings,
+            virtual=virtual,
+        )
     shutil.rmtree(sounds)
 
 

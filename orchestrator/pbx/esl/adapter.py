@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from orchestrator.call.commands import Bridge, DropBridge, Ringback, StopPlay
+from orchestrator.call.commands import Bridge, Ringback, StopPlay
 from orchestrator.call.events import Alive, Answered, Bridged, Ended, Gone, Ready, Refused
 from orchestrator.pbx.backoff import full_jitter
 from orchestrator.pbx.errors import PbxConfigError, PbxError, PbxUnreachable
@@ -101,8 +101,9 @@ class EslPbx:
         if connection is None:
             self._tell_all(unsent(request, "not connected"))
             return
-        if isinstance(request, DropBridge) and not self._watch.partner(request.channel):
-            return  # there is none; parking a channel anew would end what is played to it
+        if not self._watch.partner(request.channel) and (told := fates.without_bridge(request)) is not None:
+            self._tell_all([(request.channel, event) for event in told])
+            return
         now = asyncio.get_running_loop().time()
         try:
             outgoing = self._table.submit(request, now)

@@ -18,7 +18,10 @@
 |          | then: -ERR                           | BridgeRefused(409): one of them is gone or unanswered |
 | record   | +OK                                  | RecordingStarted, also for one that runs              |
 |          | -ERR                                 | RecordingFinished(not ok)                             |
-| stop it, | any                                  | – (RECORD_STOP tells)                                 |
+| stop it  | +OK                                  | – (RECORD_STOP tells)                                 |
+|          | -ERR: it does not run                | ask whether its file is there                         |
+| kept     | true                                 | RecordingFinished: it was over already                |
+|          | other                                | RecordingFinished(not ok): there is none              |
 | drop     | any                                  | –                                                     |
 | hang-up  | +OK                                  | –                                                     |
 |          | -ERR No such channel                 | HangupRefused(gone)                                   |
@@ -32,6 +35,7 @@ A job's -ERR after its channel was created says less than the channel's own end,
 
 from typing import Literal
 
+from orchestrator.call.commands import DropBridge, Record
 from orchestrator.call.events import (
     Accepted,
     Bridged,
@@ -51,10 +55,25 @@ from orchestrator.pbx.errors import PbxProtocolError
 from orchestrator.pbx.esl.causes import NO_SESSION, Q850, REFUSALS, q850
 from orchestrator.pbx.esl.events import from_json
 from orchestrator.pbx.esl.translate import found
+from orchestrator.pbx.port import PlaySounds, Request
 
-Kind = Literal["dial", "adopt", "play", "stop", "bridged", "bridge", "record", "hangup", "ask", "own"]
+Kind = Literal[
+    "dial",
+    "adopt",
+    "play",
+    "stop",
+    "bridged",
+    "bridge",
+    "record",
+    "stop_record",
+    "kept",
+    "hangup",
+    "ask",
+    "own",
+]
 """`adopt` is our question after an originate for which no session was made: does its channel live?
-`stop` ends a play, a recording or a bridge. `bridged` is the question before a `bridge`.
+`stop` ends a play or a bridge. `bridged` is the question before a `bridge`, `kept` the one after a
+`stop_record` of what does not run: is its file there?
 `own` is what only the connection itself wants to know."""
 
 _GONE = "no such channel"
@@ -110,10 +129,30 @@ def of_bridge(text: str) -> CallEvent | None:
     return None if is_ok(text) else BridgeRefused(409, reason(text))
 
 
+def without_bridge(request: Request) -> tuple[CallEvent, ...] | None:
+    """What is told at once of a request for the bridge of a channel that is in none. None: send it."""
+    why = "the channel is in no bridge"
+    match request:
+        case PlaySounds() if request.both:
+            return (PlayRefused(request.playback, 409, why),)
+        case Record():
+            return (RecordingFinished(request.recording, ok=False, reason=why),)
+        case DropBridge():
+            return ()  # parking a channel anew would end what is played to it
+        case _:
+            return None
+
+
 def of_record(text: str, recording: str) -> CallEvent:
     if is_ok(text):
         return RecordingStarted(recording)
     return RecordingFinished(recording, ok=False, reason=reason(text))
+
+
+def of_kept(text: str, recording: str) -> CallEvent:
+    if text.strip() == "true":
+        return RecordingFinished(recording)
+    return RecordingFinished(recording, ok=False, reason="FreeSWITCH has none")
 
 
 def of_hangup(text: str) -> CallEvent | None:
@@ -143,7 +182,7 @@ def of_loss(kind: Kind, subject: str, stage: Stage, why: str) -> CallEvent | Non
             return RecordingFinished(subject, ok=False, reason=why)
         case "hangup":
             return HangupRefused(gone=False, reason=why)
-        case "stop" | "ask" | "own":
+        case "stop" | "stop_record" | "kept" | "ask" | "own":
             return None
 
 

@@ -23,8 +23,9 @@ from orchestrator.call.commands import (
 from orchestrator.call.events import CallEvent, Stage
 from orchestrator.pbx.errors import PbxProtocolError
 from orchestrator.pbx.esl import fates
-from orchestrator.pbx.esl.commands import Command, bridging, build, dump
+from orchestrator.pbx.esl.commands import Command, bridging, build, dump, file_exists
 from orchestrator.pbx.esl.fates import Kind
+from orchestrator.pbx.esl.recordings import path_of
 from orchestrator.pbx.esl.settings import EslSettings
 from orchestrator.pbx.esl.translate import Told
 from orchestrator.pbx.port import Dial, PlaySounds, Request
@@ -55,7 +56,7 @@ class _Pending(msgspec.Struct):
     """The playback, the recording, or the channel to be bridged to."""
     deadline: float
     then: tuple[Command, ...] = ()
-    """What bridges two channels, unless they are bridged already."""
+    """What bridges two channels, unless they are bridged already; or what asks for a recording's file."""
     sent: bool = False
 
 
@@ -87,7 +88,7 @@ class RequestTable:
         if len(self._pending) >= limit:
             raise Full(f"{len(self._pending)} requests are under way")
         command = build(request, self._settings, self.sounds_dir)
-        then = bridging(request.channel, subject, self._settings) if kind == "bridged" else ()
+        then = _then(request, self._settings)
         return self._enter(kind, request.channel, subject, command, now, then)
 
     def own(self, command: Command, now: float) -> Outgoing:
@@ -121,7 +122,10 @@ class RequestTable:
             return number, NOTHING
         if pending.kind == "bridged" and fates.of_bridged(text, pending.subject) is None:
             self._drop(number)
-            return number, Outcome(next=self._bridging(pending, now))
+            return number, Outcome(next=self._follow(pending, "bridge", now))
+        if pending.kind == "stop_record" and not fates.is_ok(text):
+            self._drop(number)
+            return number, Outcome(next=self._follow(pending, "kept", now))
         told = self._of_reply(pending, text)
         if not told and pending.kind in ("dial", "ask"):
             return number, NOTHING  # a job has begun, or the question stays open until it is asked again
@@ -195,18 +199,20 @@ class RequestTable:
                 return (fates.of_hangup(text),)
             case "ask":
                 return fates.of_ask(text)
-            case "stop" | "own":
+            case "kept":
+                return (fates.of_kept(text, pending.subject),)
+            case "stop" | "stop_record" | "own":
                 return ()
 
     def _question(self, kind: Kind, channel: str, now: float) -> Outgoing:
         return self._enter(kind, channel, "", dump(channel), now)
 
-    def _bridging(self, asked: _Pending, now: float) -> tuple[Outgoing, ...]:
-        """The commands that bridge. Of the last one the answer counts."""
+    def _follow(self, asked: _Pending, kind: Kind, now: float) -> tuple[Outgoing, ...]:
+        """What follows an answer. Of the last command the answer counts."""
         *before, last = asked.then
         return (
             *(self.own(command, now) for command in before),
-            self._enter("bridge", asked.channel, asked.subject, last, now),
+            self._enter(kind, asked.channel, asked.subject, last, now),
         )
 
     def _enter(
@@ -239,6 +245,16 @@ def unsent(request: Request, why: str) -> tuple[Told, ...]:
     return _tell(request.channel, (fates.of_loss(kind, subject, "not_sent", why),)).told
 
 
+def _then(request: Request, settings: EslSettings) -> tuple[Command, ...]:
+    match request:
+        case Bridge():
+            return bridging(request.channel, request.other, settings)
+        case StopRecording():
+            return (file_exists(path_of(settings, request.recording)),)
+        case _:
+            return ()
+
+
 def _kind(request: Request) -> tuple[Kind, str]:
     match request:
         case Dial():
@@ -248,7 +264,7 @@ def _kind(request: Request) -> tuple[Kind, str]:
         case StopPlay():
             return "stop", request.playback
         case StopRecording():
-            return "stop", request.recording
+            return "stop_record", request.recording
         case DropBridge():
             return "stop", ""
         case Bridge():

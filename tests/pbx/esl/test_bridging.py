@@ -136,7 +136,6 @@ def replied(request: Request, text: str) -> list[CallEvent]:
             "-ERR Cannot record session!\n",
             [RecordingFinished("job-1", ok=False, reason="Cannot record session!")],
         ),
-        (StopRecording(C1, "job-1"), "-ERR Cannot stop record session!\n", []),
         (DropBridge(C1), "-ERR No such channel!\n", []),
         (Ringback(C1, "ring"), "+OK", []),
         (Ringback(C1, "ring"), "-ERR invalid session id", [PlayRefused("ring", 404, "invalid session id")]),
@@ -189,6 +188,22 @@ def test_a_bridge_lost_on_its_way_is_told() -> None:
     table.leave(table.submit(BRIDGE, 0.0).id)
     table.reply("_undef_", 1.0)
     assert table.lose_all("lost").told == ((C1, BridgeRefused(0, "lost")),)
+
+
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [
+        ("true", RecordingFinished("job-1")),
+        ("false", RecordingFinished("job-1", ok=False, reason="FreeSWITCH has none")),
+    ],
+)
+def test_a_recording_that_does_not_run_is_over_if_its_file_is_there(there: str, told: CallEvent) -> None:
+    table = RequestTable(SETTINGS)
+    table.leave(table.submit(StopRecording(C1, "job-1"), 0.0).id)
+    (question,) = table.reply("-ERR Cannot stop record session!\n", 1.0)[1].next
+    assert question.command.text == "api file_exists /srv/rec/job-1.wav"
+    table.leave(question.id)
+    assert table.reply(there, 1.0)[1].told == ((C1, told),)
 
 
 # ── what the events mean ──
@@ -306,16 +321,21 @@ async def test_two_legs_are_bridged_played_to_recorded_and_parted() -> None:
         assert ours == [PlayStarted("p1"), PlayFinished("p1"), RecordingFinished("job-1")]
 
 
-async def test_without_a_bridge_both_sides_are_the_one_and_there_is_nothing_to_drop() -> None:
+async def test_without_a_bridge_nothing_is_played_to_both_nor_recorded_nor_dropped() -> None:
     worker = Worker()
     async with serving(FakeEsl()) as fake, running(settings_for(fake.url), worker) as pbx:
         await worker.link(up=True)
         pbx.send(BOTH)
+        pbx.send(RECORD)
         pbx.send(DropBridge(C1))
         pbx.send(StopPlay(C1, "p1"))
         await settled(pbx)
-        assert len(fake.lines("sendmsg")) == 1
-        assert fake.lines("uuid_park") == []
+        assert worker.events == [
+            PlayRefused("p1", 409, "the channel is in no bridge"),
+            RecordingFinished("job-1", ok=False, reason="the channel is in no bridge"),
+        ]
+        for verb in ("sendmsg", "uuid_park", "uuid_record"):
+            assert fake.lines(verb) == []
         assert fake.lines("uuid_break") == [f"api uuid_break {C1} all"]
 
 

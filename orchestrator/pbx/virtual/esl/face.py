@@ -16,7 +16,7 @@ from orchestrator.pbx.virtual.esl.channel import EslChannel
 from orchestrator.pbx.virtual.esl.dialstring import Originate, read_endpoint
 from orchestrator.pbx.virtual.esl.execution import Parked
 from orchestrator.pbx.virtual.esl.fields import Fields
-from orchestrator.pbx.virtual.esl.recording import Recorded, Recording
+from orchestrator.pbx.virtual.esl.recording import Recorded, Recording, recorded_clip
 from orchestrator.pbx.virtual.esl.wire import fit_name
 from orchestrator.pbx.virtual.switch import Refusal, Switch
 from orchestrator.pbx.virtual.timeline import Act
@@ -231,6 +231,8 @@ class EslFace:
 
     def find_file(self, path: str) -> Clip | None:
         """A sound file: by its full path, or as it is named below the sounds folder."""
+        if self.recordings is not None and (found := recorded_clip(self.recordings, path)) is not None:
+            return found
         clips = self.switch.clips
         return clips.find_file(path) if path.startswith("/") else clips.find(path)
 

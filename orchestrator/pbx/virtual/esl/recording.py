@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from orchestrator.audio.wav import WavError, write_wav
+from orchestrator.audio.wav import WavError, read_wav, write_wav
+from orchestrator.pbx.virtual.clips import Clip
 from orchestrator.pbx.virtual.timeline import Timer
 
 if TYPE_CHECKING:
@@ -82,14 +83,36 @@ class Recording:
         self._channel.face.stop_recording(self._channel, self.path)
 
 
+def recorded_clip(folder: Path, path: str) -> Clip | None:
+    """A recording that lies in the folder, as a sound."""
+    wanted = _below(folder, path)
+    if wanted is None or not wanted.is_file():
+        return None
+    try:
+        pcm = read_wav(wanted)
+    except WavError:
+        return None
+    return Clip("", len(pcm) // 2, pcm=pcm)
+
+
+def _below(folder: Path, path: str) -> Path | None:
+    """The path, if it lies below the folder."""
+    if not path.startswith("/"):
+        return None
+    wanted, top = os.path.realpath(path), os.path.realpath(folder)
+    if os.path.commonpath((wanted, top)) != top or wanted == top:
+        return None
+    return Path(wanted)
+
+
 def _written(folder: Path, path: str, recorded: Recorded) -> bool:
     """Whether the file could be written. A path outside of the folder never is."""
-    wanted, below = os.path.realpath(path), os.path.realpath(folder)
-    if os.path.commonpath((wanted, below)) != below or wanted == below:
+    wanted = _below(folder, path)
+    if wanted is None:
         return False
     try:
-        Path(wanted).parent.mkdir(parents=True, exist_ok=True)
-        write_wav(Path(wanted), recorded.pcm())
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        write_wav(wanted, recorded.pcm())
     except (OSError, WavError):
         return False
     return True
