@@ -70,14 +70,17 @@ def render(script: Script, model: Kokoro, cache: Path, only: str = "") -> None:
 
 def spoken(line: Line, model: Kokoro, voice: bytes) -> Samples:
     """The wanted words at 24 kHz, nothing before or after them."""
-    last = len(line.say) - 1
+    first, last = len(line.lead), len(line.lead + line.say) - 1
     stretch = {last: line.stretch} if line.stretch else {}
-    speech = model.speak(line.say + line.then, voice, line.speed, line.style, stretch)
+    speech = model.speak(line.lead + line.say + line.then, voice, line.speed, line.style, stretch)
     samples = shaping.high_passed(speech.samples)
+    begin = shaping.softest(samples, speech.starts[first]) if line.lead else 0
     if not line.then:
-        return shaping.trimmed(samples)
-    stop = len(line.say) + line.then.index("t")
-    return shaping.cut_before_stop(samples, speech.starts[last + 1], speech.starts[stop])
+        return shaping.trimmed(samples[begin:])
+    stop = last + 1 + line.then.index("t")
+    return shaping.cut_before_stop(
+        samples[begin:], speech.starts[last + 1] - begin, speech.starts[stop] - begin
+    )
 
 
 def render_silences() -> None:

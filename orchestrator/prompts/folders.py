@@ -13,6 +13,7 @@ import msgspec
 from orchestrator.audio.wav import SAMPLE_RATE, SAMPLE_WIDTH, WavError, read_wav
 from orchestrator.prompts.errors import LanguageInvalid, LibraryError
 from orchestrator.prompts.language import Sound
+from orchestrator.prompts.numbers import RULES
 from orchestrator.prompts.tags import fallbacks
 from orchestrator.prompts.templates import MAX_SOURCE, Source
 
@@ -31,17 +32,20 @@ SOUND_NAME = re.compile(r"[a-z0-9_-]+(/[a-z0-9_-]+)*")
 class LanguageFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`language.toml`. A later root's file may hold only what it adds or replaces, and the tag.
 
-    `digit_gap_ms` says how the digits were made, for who renders them again; the silence at a sound's end
-    is measured here, and not taken from it.
+    `rules` names the number rules to use (`en`, `zh`) where the tag does not. `digit_gap_ms` says how the
+    digits were made, for who renders them again; the silence at a sound's end is measured here, and not
+    taken from it.
     """
 
     tag: str
     name: str = ""
     voice: str = ""
     licence: str = ""
+    rules: str = ""
     digit_gap_ms: int = 0
     digits: dict[str, str] = {}
     characters: dict[str, str] = {}
+    numbers: dict[str, str] = {}
     phrases: dict[str, str] = {}
 
 
@@ -84,7 +88,11 @@ def read_language_file(folder: Path) -> LanguageFile | None:
         raise LibraryError(
             f'tag = "{found.tag}" in a folder named {folder.name}', "give both the same name", str(path)
         )
-    for table in (found.digits, found.characters, found.phrases):
+    if found.rules and found.rules not in RULES:
+        raise LibraryError(
+            f'there are no number rules "{found.rules}"', f"use one of {', '.join(RULES)}", str(path)
+        )
+    for table in (found.digits, found.characters, found.numbers, found.phrases):
         for key, name in table.items():
             if not SOUND_NAME.fullmatch(name):
                 raise LibraryError(

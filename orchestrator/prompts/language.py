@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from orchestrator.prompts.numbers import Rules
 from orchestrator.prompts.phrases import PhraseTree
 from orchestrator.prompts.playlist import Item
 from orchestrator.prompts.templates import Templates
@@ -26,9 +27,10 @@ class Sound(msgspec.Struct, frozen=True):
 class Language(msgspec.Struct, frozen=True):
     """What one language can say.
 
-    `digits` and `characters` map one character to the name of its sound, `phrases` a text to one; a name
-    is relative to the language's folder. `sounds` maps each name to its sound. The three last fields hold
-    the same, made ready for speaking.
+    `digits` and `characters` map one character to the name of its sound, `numbers` a word of the rules to
+    one, `phrases` a text; a name is relative to the language's folder. `sounds` maps each name to its
+    sound. `rules` make words of numbers, dates, times and amounts. The last fields hold the tables made
+    ready for speaking.
     """
 
     tag: str
@@ -37,11 +39,14 @@ class Language(msgspec.Struct, frozen=True):
     licence: str
     digits: Mapping[str, str]
     characters: Mapping[str, str]
+    numbers: Mapping[str, str]
     phrases: Mapping[str, str]
     templates: Templates
     sounds: Mapping[str, Sound]
+    rules: Rules | None
     spoken_digits: Mapping[str, Item]
     spoken_characters: Mapping[str, Item]
+    spoken_numbers: Mapping[str, Item]
     spoken_phrases: PhraseTree
 
     def __repr__(self) -> str:

@@ -10,6 +10,7 @@ from orchestrator.prompts import folders
 from orchestrator.prompts.errors import LibraryError
 from orchestrator.prompts.folders import LanguageFile
 from orchestrator.prompts.language import Language, Sound
+from orchestrator.prompts.numbers import rules_for
 from orchestrator.prompts.phrases import PhraseTree
 from orchestrator.prompts.playlist import Item
 from orchestrator.prompts.tags import fallbacks
@@ -106,13 +107,16 @@ def _read_language(folder: Path, parts: dict[str, _Parts]) -> None:
             name=found.name or old.name,
             voice=found.voice or old.voice,
             licence=found.licence or old.licence,
+            rules=found.rules or old.rules,
             digits=old.digits | found.digits,
             characters=old.characters | found.characters,
+            numbers=old.numbers | found.numbers,
             phrases=old.phrases | found.phrases,
         )
     known.sounds |= folders.sounds(folder, known.folder)
     known.templates |= folders.templates(folder / folders.TEMPLATES)
-    for table in (known.file.digits, known.file.characters, known.file.phrases):
+    file = known.file
+    for table in (file.digits, file.characters, file.numbers, file.phrases):
         for text, name in table.items():
             if name not in known.sounds:
                 raise LibraryError(
@@ -190,10 +194,13 @@ def _language(part: _Parts) -> Language:
         licence=file.licence,
         digits=file.digits,
         characters=file.characters,
+        numbers=file.numbers,
         phrases=file.phrases,
         templates=Templates(part.templates),
         sounds=part.sounds,
+        rules=rules_for(file.tag, file.rules),
         spoken_digits=digits,
         spoken_characters=digits | characters,
+        spoken_numbers=items(file.numbers),
         spoken_phrases=tree,
     )

@@ -56,7 +56,7 @@ def _element(element: Element, speaker: Speaker, delivery: Delivery) -> None:
         speaker.pause(tempo.break_ms(attributes.get("time"), attributes.get("strength"), element.at))
         return
     if name == "say-as":
-        say_as(element, speaker, delivery.language)
+        say_as(element, speaker, delivery.language, trial=delivery.trial)
         return
     if name == "audio" and _audio(element, speaker, delivery.language):
         return

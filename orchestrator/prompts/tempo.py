@@ -16,6 +16,10 @@ CLAUSE = 200
 """At a comma, colon, semicolon or dash."""
 CHARACTER = 300
 """Between the digits or characters of a `<say-as>`, and before and after them."""
+GROUP = 500
+"""Between the groups of a telephone number."""
+WORD = 100
+"""Before and after the words of a number, date, time or amount, which follow each other without a pause."""
 
 SILENCES = (5000, 2000, 1000, 500, 400, 300, 200, 100)
 """The silences that a library ships. All pauses are made of these, so they are multiples of 100 ms."""

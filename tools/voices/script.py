@@ -15,6 +15,7 @@ class Line:
 
     sound: str
     say: str
+    lead: str = ""  # spoken before it and cut off, so that it begins as inside a sentence
     then: str = ""  # spoken after it and cut off; must hold a stop consonant, written "t"
     speed: float = 1.0
     style: int | None = None

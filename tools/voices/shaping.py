@@ -39,6 +39,13 @@ def trimmed(samples: Samples) -> Samples:
     return _faded(samples[first:last])
 
 
+def softest(samples: Samples, at: int) -> int:
+    """The softest place within 50 ms before and 25 ms after `at`, where one word ends and another begins."""
+    levels = levels_db(samples)
+    low = max(0, at // _HOP - 10)
+    return (low + int(np.argmin(levels[low : at // _HOP + 6]))) * _HOP
+
+
 def cut_before_stop(samples: Samples, digit_end: int, stop_at: int) -> Samples:
     """The speech before the closure of a stop consonant: a real silence in the middle of a sentence.
 
