@@ -12,7 +12,7 @@ from orchestrator.clock import Clock
 from orchestrator.config import OWN_SOUNDS, SPOKEN, Config, ConfigError
 from orchestrator.config import Pbx as PbxConfig
 from orchestrator.guard.seal import Seal, SealError, key_beside, parse_key
-from orchestrator.intake.accept import Rules
+from orchestrator.intake.accept import Callbacks, Rules
 from orchestrator.intake.options import REPLY_SCHEME
 from orchestrator.intake.say import Voices
 from orchestrator.notify.errors import NotifyError
@@ -73,15 +73,18 @@ def voices(config: Config, library: Library) -> Voices:
     return Voices(library, config.prompts.language)
 
 
-def load_speech(config: Config, seal: Seal) -> SpeechEngine | None:
-    """The speech engines of this machine; None when speech is switched off."""
+def load_speech(config: Config, fingerprint: Callable[[bytes], bytes]) -> SpeechEngine | None:
+    """The speech engines of this machine; None when speech is switched off.
+
+    `fingerprint`: a worker's and an intake's `Seal.fingerprint`, so that they share what was rendered.
+    """
     kinds = {pbx.kind for pbx in config.pbx} & PLAYED.keys()
     played = {each for kind in kinds for each in PLAYED[kind]} or set(FORMATS if not config.pbx else ("wav",))
     return open_engine(
         config.speech or Speech(),
         folder=speech_folder(config),
         formats=sorted(played),
-        fingerprint=seal.fingerprint,
+        fingerprint=fingerprint,
         root=config.folder,
     )
 
@@ -107,6 +110,8 @@ def rules(config: Config, library: Library, seal: Seal) -> Rules:
         caller_ids=config.caller_ids,
         notify_url=config.notify.url,
         signs=bool(secrets_of(config)),
+        callbacks=Callbacks(warn_before=config.callback.warn_before, warn_to=config.callback.warn_to),
+        caller_sets=tuple(frozenset(pbx.caller_ids) for pbx in config.pbx),
         allow_networks=tuple(ipaddress.ip_network(net) for net in config.notify.allow_networks),
     )
 

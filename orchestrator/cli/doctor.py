@@ -11,6 +11,7 @@ from orchestrator.cli import checks
 from orchestrator.cli.checks import Row
 from orchestrator.cli.options import config_option, json_option, print_json, read_config
 from orchestrator.cli.pbx_checks import check_pbx
+from orchestrator.cli.speech_checks import check_speech, probing
 from orchestrator.cli.workers import worker_runs
 from orchestrator.config import Config, ConfigError
 from orchestrator.notify.errors import NotifyError
@@ -27,7 +28,8 @@ _MARK = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")
 def doctor(config_file: str | None, as_json: bool) -> None:
     """Check the configuration, the ledger, each PBX, the prompts and the receiver.
 
-    Nothing is changed, nobody is called, nothing is sent. Exits 0 when calls can be made (warnings or not),
+    Nobody is called, nothing is sent, nothing is changed: a silent sound is put where speech engines put
+    theirs, and removed when the PBX has been asked for it. Exits 0 when calls can be made (warnings or not),
     2 when something is to be configured, 3 when something cannot be reached; the latter wins.
     """
     try:
@@ -56,7 +58,10 @@ async def _look(config: Config) -> list[Row]:
     rows = [*checks.check_clock(), *checks.check_ledger(config), *prompts]
     if not config.pbx:
         rows.append(Row("fail", "pbx", "none is configured", "add a [[pbx]] section"))
-    remote = await asyncio.gather(*(check_pbx(pbx, library, runs) for pbx in config.pbx), _receiver(config))
+    rows += check_speech(config, library)
+    with probing(config) as probe:
+        nodes = (check_pbx(pbx, library, runs, probe) for pbx in config.pbx)
+        remote = await asyncio.gather(*nodes, _receiver(config))
     for some in remote:
         rows += some
     return [*rows, *checks.check_worker(config), *checks.check_limits(config)]

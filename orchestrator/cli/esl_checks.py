@@ -7,6 +7,7 @@ from typing import Final
 
 from orchestrator.cli.checks import Row
 from orchestrator.cli.probe import probe_app, unreachable
+from orchestrator.cli.speech_checks import Probe, heard
 from orchestrator.config import ConfigError
 from orchestrator.config import Pbx as PbxConfig
 from orchestrator.pbx.errors import PbxConfigError, PbxError
@@ -30,8 +31,8 @@ _TRUNK_MEND: Final = "configure it in sofia.conf.xml, or pbx.dial"
 _DEFAULT_PASSWORD: Final = "ClueCon"  # noqa: S105 - everybody's, which is the point
 
 
-async def check_freeswitch(pbx: PbxConfig, library: Library | None) -> list[Row]:
-    """All that can be asked of one node without a call."""
+async def check_freeswitch(pbx: PbxConfig, library: Library | None, probe: Probe | None = None) -> list[Row]:
+    """All that can be asked of one node without a call. `probe`: a sound it should see."""
     what = f"pbx {pbx.name}"
     try:
         settings = esl_settings(pbx, probe_app())
@@ -40,7 +41,7 @@ async def check_freeswitch(pbx: PbxConfig, library: Library | None) -> list[Row]
     rows: list[Row] = []
     try:
         async with asyncio.timeout(3 * pbx.request_timeout), visiting(settings) as visit:
-            async for row in _ask(visit, settings, pbx, library):
+            async for row in _ask(visit, settings, pbx, library, probe):
                 rows.append(row)  # noqa: PERF401 - what was found before a fault is kept
     except PbxConfigError as error:
         said, _, mend = str(error).removeprefix(f"{what}: ").partition("; ")
@@ -53,7 +54,7 @@ async def check_freeswitch(pbx: PbxConfig, library: Library | None) -> list[Row]
 
 
 async def _ask(
-    visit: Visit, settings: EslSettings, pbx: PbxConfig, library: Library | None
+    visit: Visit, settings: EslSettings, pbx: PbxConfig, library: Library | None, probe: Probe | None
 ) -> AsyncIterator[Row]:
     what, connection = f"pbx {pbx.name}", visit.connection
     found = _VERSION.search(await connection.ask(Command("api version")))
@@ -76,6 +77,8 @@ async def _ask(
             yield Row("fail", what, said, "on the PBX's machine: orchestrator sounds install")
         else:
             yield Row("ok", what, f"all {check.checked} sounds are there")
+    if probe is not None:
+        yield heard(what, probe, await sounds.check(connection, settings, visit.sounds_dir, (probe.sound,)))
     trunk = await _check_trunk(connection, pbx)
     if trunk is not None:
         yield trunk

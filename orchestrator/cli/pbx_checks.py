@@ -11,6 +11,7 @@ import msgspec
 from orchestrator.cli.checks import Row
 from orchestrator.cli.esl_checks import check_freeswitch
 from orchestrator.cli.probe import probe_app, unreachable
+from orchestrator.cli.speech_checks import Probe, heard
 from orchestrator.config import ConfigError
 from orchestrator.config import Pbx as PbxConfig
 from orchestrator.pbx.ari import sounds, wire
@@ -38,22 +39,26 @@ class _Endpoint(msgspec.Struct, frozen=True):
     state: str = "unknown"
 
 
-async def check_pbx(pbx: PbxConfig, library: Library | None, worker_runs: bool) -> list[Row]:
-    """All that can be asked of one node without a call."""
+async def check_pbx(
+    pbx: PbxConfig, library: Library | None, worker_runs: bool, probe: Probe | None = None
+) -> list[Row]:
+    """All that can be asked of one node without a call. `probe`: a sound it should see."""
     if pbx.kind == "virtual":
         said = "virtual: within the worker, with the sounds that come along; it reaches nobody's phone"
         return [Row("ok", f"pbx {pbx.name}", said)]
     if pbx.kind == "freeswitch":
-        rows = await check_freeswitch(pbx, library)
+        rows = await check_freeswitch(pbx, library, probe)
     else:
-        rows = await _check_asterisk(pbx, library, worker_runs)
+        rows = await _check_asterisk(pbx, library, worker_runs, probe)
     if not pbx.caller_ids:
         said = "no caller_ids: the PBX's own is shown"
         rows.append(Row("warn", f"pbx {pbx.name}", said, "list those you may use"))
     return rows
 
 
-async def _check_asterisk(pbx: PbxConfig, library: Library | None, worker_runs: bool) -> list[Row]:
+async def _check_asterisk(
+    pbx: PbxConfig, library: Library | None, worker_runs: bool, probe: Probe | None
+) -> list[Row]:
     what = f"pbx {pbx.name}"
     try:
         settings = ari_settings(pbx, probe_app())
@@ -64,7 +69,7 @@ async def _check_asterisk(pbx: PbxConfig, library: Library | None, worker_runs: 
         async with asyncio.timeout(3 * pbx.request_timeout), open_session(settings) as http:
             events = await open_events(http, settings)
             try:
-                async for row in _ask(http, events, settings, pbx, library, worker_runs):
+                async for row in _ask(http, events, settings, pbx, library, worker_runs, probe):
                     rows.append(row)  # noqa: PERF401 - what was found before a fault is kept
             finally:
                 await events.close()
@@ -85,6 +90,7 @@ async def _ask(
     pbx: PbxConfig,
     library: Library | None,
     worker_runs: bool,
+    probe: Probe | None,
 ) -> AsyncIterator[Row]:
     what = f"pbx {pbx.name}"
     info = await exchange(http, settings, RestCall("GET", "asterisk/info?only=system"))
@@ -101,6 +107,8 @@ async def _ask(
             yield Row("fail", what, said, "on the PBX's machine: orchestrator sounds install")
         else:
             yield Row("ok", what, f"all {check.checked} sounds are there")
+    if probe is not None:
+        yield heard(what, probe, await sounds.check(http, settings, (probe.sound,)))
     row = await _check_endpoint(http, settings, pbx)
     if row is not None:
         yield row

@@ -114,6 +114,12 @@ class Cache:
         self._size = (self._size or 0) + size
         return _ms(len(pcm) // SAMPLE_WIDTH)
 
+    def remove(self, name: str) -> None:
+        """Remove a sound; one that is not there is no error."""
+        for each in ("wav", "ulaw", "alaw"):
+            with contextlib.suppress(OSError):
+                (self.folder / f"{name}.{each}").unlink()
+
     @contextlib.contextmanager
     def making(self, name: str) -> Iterator[None]:
         """Hold the right to make this sound, against every other process. Raises `CacheUnusable`."""
@@ -154,8 +160,7 @@ class Cache:
         for name, entry in sorted(entries.items(), key=lambda pair: pair[1].used):
             if held <= wanted or now - entry.used < KEPT:
                 break
-            for each in ("wav", "ulaw", "alaw"):
-                (self.folder / f"{name}.{each}").unlink(missing_ok=True)
+            self.remove(name)
             held -= entry.size
         return held
 

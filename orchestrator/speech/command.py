@@ -21,14 +21,19 @@ class CommandLine:
         """Whether the configuration says that it speaks the language, without naming it for that."""
         return any(tag in self._speaks for tag in fallbacks(language))
 
-    def plan(self, manner: Manner) -> Plan:
-        """Raises `EngineMissing`."""
+    def found(self) -> str:
+        """Where its program is. Raises `EngineMissing`."""
         line = self._settings.command
         if self._program is None:
             raise missing(
                 f"{self.name} is not here: there is no program {line[0]}",
                 f"install it, or correct [speech.commands.{self.name}]",
             )
+        return self._program
+
+    def plan(self, manner: Manner) -> Plan:
+        """Raises `EngineMissing`."""
+        program = self.found()
         self._refuse(manner)
         values = {
             "{voice}": manner.voice or "",
@@ -37,14 +42,14 @@ class CommandLine:
             "{pitch}": f"{manner.pitch:g}",
         }
         made = []
-        for part in line[1:]:
+        for part in self._settings.command[1:]:
             filled = part
             for mark, value in values.items():
                 filled = filled.replace(mark, value)
             made.append(filled)
         return Plan(
-            argv=(self._program, *made),
-            identity=f"{self._settings.version} {file_identity(self._program)} {made}",
+            argv=(program, *made),
+            identity=f"{self._settings.version} {file_identity(program)} {made}",
             voice=manner.voice or "",
         )
 

@@ -40,6 +40,9 @@ class Program(Protocol):
     def name(self) -> str:
         """As the configuration calls it."""
 
+    def found(self) -> str:
+        """What was found of it, for the operator. Raises `EngineMissing`, with the mend."""
+
     def plan(self, manner: Manner) -> Plan:
         """How it speaks in this manner. Raises `EngineMissing`: it is not here, does not speak the language
         well enough, has no such voice, or cannot change its rate or pitch."""

@@ -26,23 +26,28 @@ class EspeakNg:
         self._program = find_program(settings.program, folder)
         self._voices: dict[str, str] | None = None
 
-    def plan(self, manner: Manner) -> Plan:
-        """Raises `EngineMissing`."""
+    def found(self) -> str:
+        """Where it is. Raises `EngineMissing`."""
         if self._program is None:
             raise missing(f"{NAME} is not here: there is no program {self._asked_for}", INSTALL)
+        return self._program
+
+    def plan(self, manner: Manner) -> Plan:
+        """Raises `EngineMissing`."""
+        program = self.found()
         if is_unfit_for_espeak(manner.language):
             raise missing(
                 f"{NAME} speaks {manner.language} so that nobody understands it",
                 "use kokoro, piper or a command for it",
             )
-        voice = self._voice(self._program, manner)
+        voice = self._voice(program, manner)
         # Pitch 0 to 99 is an octave down to an octave up, 50 in the middle.
         pitch = min(99, max(0, round(50 + manner.pitch * 50 / 12)))
         speed = max(80, round(_WORDS_A_MINUTE * manner.rate))
         options = ("-b", "1", "-v", voice, "-s", str(speed), "-p", str(pitch))
         return Plan(
-            argv=(self._program, *options, "--stdin", "--stdout"),
-            identity=f"{file_identity(self._program)} {options}",
+            argv=(program, *options, "--stdin", "--stdout"),
+            identity=f"{file_identity(program)} {options}",
             voice=voice,
         )
 

@@ -38,10 +38,14 @@ class KokoroOnnx:
         self._python = find_program(settings.python, folder) if settings.python else sys.executable
         self._names: frozenset[str] | None = None
 
-    def plan(self, manner: Manner) -> Plan:
-        """Raises `EngineMissing`."""
+    def found(self) -> str:
+        """Where its model is. Raises `EngineMissing`."""
+        return str(self._parts()[1])
+
+    def _parts(self) -> tuple[str, Path, Path]:
+        """Its Python, model and voices. Raises `EngineMissing`."""
         if self._model is None or self._voices is None:
-            raise missing(f"{NAME} has no model configured", "[speech.kokoro] model and voices")
+            raise missing(f"{NAME} has no model configured", "set [speech.kokoro] model and voices")
         for file in (self._model, self._voices):
             if not file.is_file():
                 raise missing(f"{NAME}: there is no file {file}", "correct [speech.kokoro]")
@@ -49,20 +53,25 @@ class KokoroOnnx:
             raise missing(f"{NAME}: there is no program {self._asked_for}", "correct [speech.kokoro] python")
         if self._asked_for is None and importlib.util.find_spec("kokoro_onnx") is None:
             raise missing(f"{NAME} is not here: no package kokoro-onnx", INSTALL)
+        return self._python, self._model, self._voices
+
+    def plan(self, manner: Manner) -> Plan:
+        """Raises `EngineMissing`."""
+        python, model, voices = self._parts()
         if manner.pitch:
             raise missing(
                 f"{NAME} cannot change the pitch", "take pitch out of <prosody>, or use espeak-ng there"
             )
-        voice = self._voice(manner, self._voices)
+        voice = self._voice(manner, voices)
         language = _SPEAKS.get(voice[0], "zh")
         if language == "zh" and self._asked_for is None and importlib.util.find_spec("misaki") is None:
             raise missing(f"{NAME} speaks no Mandarin without the package misaki[zh]", INSTALL)
         return Plan(
             argv=(
-                self._python, "-I", str(_CHILD), str(self._model), str(self._voices), voice, language,
+                python, "-I", str(_CHILD), str(model), str(voices), voice, language,
                 f"{manner.rate:g}",
             ),
-            identity=f"{file_identity(self._model, self._voices)} {voice} {manner.rate:g}",
+            identity=f"{file_identity(model, voices)} {voice} {manner.rate:g}",
             voice=voice,
         )  # fmt: skip
 

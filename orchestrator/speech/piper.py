@@ -46,14 +46,18 @@ class PiperTts:
             name: folder / Path(file).expanduser() for name, file in sorted(settings.voices.items())
         }
 
+    def found(self) -> str:
+        """Where it is, and its voices. Raises `EngineMissing`."""
+        self._need_voices()
+        program = self._found_program()
+        for name in self._voices:
+            self._tags(name)
+        return f"{program}; voices {', '.join(self._voices)}"
+
     def plan(self, manner: Manner) -> Plan:
         """Raises `EngineMissing`."""
-        if not self._voices:
-            raise missing(
-                f"{NAME} has no voice configured", '[speech.piper] voices = {joe = "en_US-joe-medium.onnx"}'
-            )
-        if self._program is None:
-            raise missing(f"{NAME} is not here: there is no program {self._asked_for}", INSTALL)
+        self._need_voices()
+        program = self._found_program()
         if manner.pitch:
             raise missing(
                 f"{NAME} cannot change the pitch", "take pitch out of <prosody>, or use espeak-ng there"
@@ -63,10 +67,22 @@ class PiperTts:
         # Its own random numbers make each rendering a little different, which the cache hides.
         options = ("--length-scale", f"{1 / manner.rate:.3f}", "--sentence-silence", "0.25")
         return Plan(
-            argv=(self._program, "-m", str(file), *options, "-f", "-"),
-            identity=f"{file_identity(self._program, file)} {options}",
+            argv=(program, "-m", str(file), *options, "-f", "-"),
+            identity=f"{file_identity(program, file)} {options}",
             voice=voice,
         )
+
+    def _need_voices(self) -> None:
+        if not self._voices:
+            raise missing(
+                f"{NAME} has no voice configured",
+                'name one: [speech.piper] voices = {joe = "en_US-joe-medium.onnx"}',
+            )
+
+    def _found_program(self) -> str:
+        if self._program is None:
+            raise missing(f"{NAME} is not here: there is no program {self._asked_for}", INSTALL)
+        return self._program
 
     def _voice(self, manner: Manner) -> str:
         if manner.voice is not None:

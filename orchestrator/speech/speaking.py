@@ -1,8 +1,10 @@
 """Free text to a sound: which engine, is it there already, render it, keep it."""
 
+import contextlib
+import secrets
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from orchestrator.audio.wav import SAMPLE_RATE
 from orchestrator.prompts.engine import Utterance
 from orchestrator.prompts.errors import EngineFailed, EngineMissing
 from orchestrator.prompts.playlist import Item
@@ -36,6 +39,15 @@ class Spoken(msgspec.Struct, frozen=True):
     language: str
     engine: str = ""
     voice: str = ""
+    fault: str = ""
+    mend: str = ""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """One engine: what was found of it, or the fault and its mend."""
+
+    engine: str
+    found: str = ""
     fault: str = ""
     mend: str = ""
 
@@ -88,6 +100,30 @@ class SpeechEngine:
         except EngineMissing as error:
             return Spoken(language, fault=error.what, mend=error.mend)
         return Spoken(language, engine.name, plan.voice)
+
+    def engines(self) -> tuple[Found, ...]:
+        """Each engine, found or missing."""
+        made = []
+        for engine in self._engines.values():
+            try:
+                made.append(Found(engine.name, engine.found()))
+            except EngineMissing as error:
+                made.append(Found(engine.name, fault=error.what, mend=error.mend))
+        return tuple(made)
+
+    @contextlib.contextmanager
+    def probe(self) -> Iterator[str]:
+        """A short silence in the folder, as long as this lasts; its library id. Raises `EngineFailed`."""
+        name = secrets.token_hex(16)
+        try:
+            self._cache.check()
+            self._cache.store(name, bytes(2 * SAMPLE_RATE // 10))
+        except CacheUnusable as error:
+            raise EngineFailed(error.what, error.mend) from None
+        try:
+            yield f"{LIBRARY}/{name}"
+        finally:
+            self._cache.remove(name)
 
     def check(self) -> None:
         """See that sounds can be kept. Raises `EngineFailed`."""
