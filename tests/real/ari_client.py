@@ -27,6 +27,7 @@ def bare(value: Any, app: str) -> Any:
         kept = {key: bare(each, app) for key, each in value.items() if key not in _CHANGES}
         if "technology" in kept:  # simple_bridge or native_rtp: how a switch carries the sound of two
             kept["technology"] = "any"
+            kept["channels"] = sorted(kept["channels"])  # Asterisk has them in no order
         if "duration_ms" in kept:
             kept["duration_ms"] = "some"
         if "recording" in kept and "duration" in kept["recording"]:

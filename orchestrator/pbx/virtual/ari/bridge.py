@@ -56,9 +56,7 @@ class Bridge:
         }
 
     def add(self, channel: "Channel") -> None:
-        """It enters, and leaves where it was."""
-        if channel.bridge is self:
-            return
+        """It enters, and leaves where it was: this bridge itself, too [measured]."""
         if channel.bridge is not None:
             channel.bridge.remove(channel)
         app = self._face.apps.get(channel.app)
@@ -78,7 +76,8 @@ class Bridge:
         channel.tell("ChannelLeftBridge", {"bridge": self.shape()})
 
     def destroy(self) -> None:
-        """Everybody leaves, what is played fails, what is recorded is kept."""
+        """Everybody leaves, what is played fails, what is recorded is kept. (Asterisk does not always get to
+        tell of the recording's end before the bridge's [measured].)"""
         for channel in list(self.channels):
             self.remove(channel)
         for playback in list(self.playbacks):

@@ -4,9 +4,11 @@ stand for."""
 import msgspec
 
 from orchestrator.pbx.virtual.clips import Clip, Clips
+from orchestrator.pbx.virtual.tones import tone
 
 _FOR_EVER = 86400 * 8000
-_TONES = frozenset({"ring", "busy", "congestion", "dial", "info", "record", "stutter"})
+_MUTE_TONES = frozenset({"info", "record", "stutter"})
+"""Tones that are known and not heard here."""
 _CHARACTERS = {
     " ": "space",
     ".": "dot",
@@ -42,10 +44,14 @@ def media_of(uri: str, clips: Clips, language: str, recording: Clip | None) -> M
         case "number":
             return _spelled(clips, language, _number(name))
         case "tone":
-            known = name.partition(";")[0] in _TONES
-            return Media((Clip("", _FOR_EVER),)) if known else Media(unknown=True)
+            return _tone(name.partition(";")[0])
         case _:
             return Media(unknown=True)
+
+
+def _tone(name: str) -> Media:
+    clips = tone(name) or ((Clip("", _FOR_EVER),) if name in _MUTE_TONES else ())
+    return Media(clips, unknown=not clips)
 
 
 def _whole(found: list[Clip | None]) -> Media:
