@@ -69,6 +69,22 @@ class Meters:
         self.delivery_seconds = Histogram(
             "orchestrator_delivery_seconds", "From event to delivery.", buckets=_SECONDS, registry=r
         )
+        self.http_requests = Counter(
+            "orchestrator_http_requests_total",
+            "Requests to the HTTP API.",
+            ["method", "route", "status"],
+            registry=r,
+        )
+        self.http_seconds = Histogram(
+            "orchestrator_http_seconds",
+            "From a request's head to its answer; streams are left out.",
+            ["route"],
+            buckets=_SECONDS[:11],
+            registry=r,
+        )
+        self.http_jobs = Counter(
+            "orchestrator_http_jobs_total", "New jobs taken over HTTP.", ["kind"], registry=r
+        )
 
         # Looking a child up by its labels costs more than counting in it; these are looked up for each call.
         self._dials = cache(self.dials.labels)
@@ -76,6 +92,8 @@ class Meters:
         self._ring_seconds = cache(self.ring_seconds.labels)
         self._talk_seconds = cache(self.talk_seconds.labels)
         self._deliveries = cache(self.deliveries.labels)
+        self._http_requests = cache(self.http_requests.labels)
+        self._http_seconds = cache(self.http_seconds.labels)
 
     def dialled(self, pbx: str) -> None:
         """Count an originate."""
@@ -88,6 +106,16 @@ class Meters:
             self._ring_seconds(pbx).observe(over.ring_seconds)
         if over.talk_seconds:
             self._talk_seconds(pbx).observe(over.talk_seconds)
+
+    def requested(self, method: str, route: str, status: int, seconds: float | None) -> None:
+        """Count a request by its route's pattern, never by its path; None where it streamed."""
+        self._http_requests(method, route, status).inc()
+        if seconds is not None:
+            self._http_seconds(route).observe(seconds)
+
+    def accepted(self, kind: str) -> None:
+        """Count a new job that came over HTTP."""
+        self.http_jobs.labels(kind).inc()
 
     # The notifier's `Meter`.
 
