@@ -144,6 +144,16 @@ class Prompts(_Section, frozen=True, kw_only=True):
     """A folder of the operator's own templates: `<name>.ssml` or `<language>/<name>.ssml`."""
 
 
+class Callback(_Section, frozen=True, kw_only=True):
+    """How callbacks go."""
+
+    warn_before: Annotated[float, Meta(ge=0, le=600)] = 10.0
+    """Seconds before the longest duration at which its end is announced; 0 for never."""
+    warn_to: Literal["caller", "callee", "both"] = "both"
+    keep_days: Annotated[float, Meta(gt=0)] = 7.0
+    """Days after which a recording is deleted from its PBX."""
+
+
 class Jobs(_Section, frozen=True, kw_only=True):
     """What is accepted."""
 
@@ -162,6 +172,7 @@ class Keys(_Section, frozen=True, kw_only=True):
     speech: Speech | None = None
     """Speech engines and what they render; without it, those that are found here, as they come."""
     jobs: Jobs = Jobs()
+    callback: Callback = Callback()
     intake: tuple[Intake, ...] = ()
 
 

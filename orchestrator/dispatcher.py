@@ -130,6 +130,13 @@ class NodeDispatcher:
         if self._full:
             self.bell.ring()
 
+    def next_start(self) -> float:
+        """Take the pace's next start for the second leg of a callback. Seconds until it is due."""
+        now = self._clock()
+        wait = self._pace.wait(now)
+        self._pace.take(now + wait, self._fleet.cut(self._config.name))
+        return wait
+
     def _contends(self, now: float) -> bool:
         """Whether it waits for a job and could start it at once."""
         return not self._busy and self._able(now) and self._pace.wait(now) <= CLAIM_AHEAD

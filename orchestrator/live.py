@@ -6,24 +6,26 @@ before it comes here.
 """
 
 import asyncio
+import functools
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import msgspec
 import structlog
 
 from orchestrator.call import events as ev
-from orchestrator.call.commands import Command, Hangup, Originate, Play, PlayBoth
+from orchestrator.call.commands import Command, Commit, Hangup, Originate, Play, PlayBoth
+from orchestrator.call.conversation import Conversation
+from orchestrator.call.either import AnyCall, advance, channels, new_call
 from orchestrator.call.events import CallEvent
-from orchestrator.call.facts import Fact, Over, Undialed
-from orchestrator.call.machine import next_timer, step
-from orchestrator.call.outcome import Outcome
-from orchestrator.call.state import Call, State
+from orchestrator.call.facts import Fact, NotRecorded, Over, Undialed
+from orchestrator.call.machine import next_timer
+from orchestrator.call.state import State
 from orchestrator.clock import Clock
+from orchestrator.fate import fate
 from orchestrator.ledger.port import Ledger
-from orchestrator.ledger.records import CallEnd, Claim, Entry, JobRow, OpenCall, Requeue, Script, Verdict
+from orchestrator.ledger.records import CallEnd, Claim, Entry, JobRow, OpenCall, Script, Verdict
 from orchestrator.meters import Meters
 from orchestrator.pbx.port import Dial, Link, Pbx, PlaySounds, Request, Signal
 from orchestrator.report import Reporter, cdr
@@ -40,28 +42,13 @@ _log = structlog.get_logger(__name__)
 _LIFE: Final = frozenset({ev.Ready, ev.Answered, ev.Ringing, ev.Accepted, ev.Alive})
 
 
-class RetryPolicy(msgspec.Struct, frozen=True):
-    """A job's `retry`."""
-
-    attempts: int
-    delay: float
-    on: tuple[str, ...]
-
-
-class _Body(msgspec.Struct, frozen=True):
-    retry: RetryPolicy | None = None
-
-
-_decode_body = msgspec.json.Decoder(_Body).decode
-
-
 class Live:
     """One live call with all that belongs to it."""
 
     __slots__ = ("attempt", "call", "job", "n", "pbx", "reporter", "script", "timer", "timer_at")
 
     def __init__(
-        self, job: JobRow, call: Call, pbx: str, attempt: int, script: Script, reporter: Reporter
+        self, job: JobRow, call: AnyCall, pbx: str, attempt: int, script: Script, reporter: Reporter
     ) -> None:
         self.job = job
         self.pbx = pbx
@@ -78,6 +65,13 @@ def shared(script: Script) -> Script:
     """The same script, with one copy of each sound's name for all live calls: a prompt has some thirty names,
     and they are the same few hundred for everybody."""
     return Script(tuple(tuple(map(sys.intern, play)) for play in script.plays), script.seconds)
+
+
+def _recording(call: AnyCall) -> str | None:
+    """The recording that may lie on the PBX, whatever became of it."""
+    if isinstance(call, Conversation) and call.second is not None and call.second.record:
+        return call.id if call.connected_at is not None else None
+    return None
 
 
 class LiveCalls:
@@ -105,8 +99,10 @@ class LiveCalls:
         self.on_link: Callable[[Link], None] = lambda link: None
         self.on_settled: Callable[[str, str, CallEvent, float], None] = lambda pbx, channel, event, at: None
         """Told once of each originate: the node, the channel, the first event that says what became of it."""
-        self.on_over: Callable[[str, Call, Over], None] = lambda pbx, call, over: None
+        self.on_over: Callable[[str, AnyCall, Over], None] = lambda pbx, call, over: None
         """Told of each ended call."""
+        self.next_start: Callable[[str], float] = lambda pbx: 0.0
+        """Takes the next start of a node's pace for a callback's second leg; how long until it is due."""
         self._ledger = ledger
         self._clock = clock
         self._worker = worker
@@ -117,6 +113,7 @@ class LiveCalls:
         self._on_freed = on_freed
         self._may_act = may_act
         self._calls: dict[str, Live] = {}
+        """By the channel of each leg."""
         self._by_job: dict[str, str] = {}
         self._on_node: dict[str, int] = {}
         self._inbox: deque[Signal | Link] = deque()
@@ -129,10 +126,10 @@ class LiveCalls:
     # ── what the worker asks ──
 
     def __len__(self) -> int:
-        return len(self._calls)
+        return len(self._by_job)
 
     def on_node(self, pbx: str) -> int:
-        """How many live calls a node has."""
+        """How many channels a node has, or will have, for live calls: a callback counts as two."""
         return self._on_node.get(pbx, 0)
 
     def channels_on(self, pbx: str) -> list[str]:
@@ -146,7 +143,7 @@ class LiveCalls:
     def start(self, claim: Claim, script: Script) -> None:
         """Dial a claimed job. Its intent is durable already."""
         assert isinstance(claim.planned, ev.Planned)  # noqa: S101 - the ledger writes no other first line
-        call, pbx = Call(id=claim.call_id), claim.planned.pbx
+        call, pbx = new_call(claim.call_id, claim.planned), claim.planned.pbx
         live = Live(claim.job, call, pbx, claim.attempt, script, self._reporter(claim.job))
         live.n = 1  # the intent is the journal's first line
         self._add(live)
@@ -154,11 +151,11 @@ class LiveCalls:
 
     def adopt(self, found: OpenCall, script: Script) -> None:
         """Take up a call from its journal. What became of it since, reconciliation tells."""
-        call = Call(id=found.call_id)
+        call = new_call(found.call_id, found.journal[0].event)
         now = self._clock()
         for entry in found.journal:
             # A clock that was set back since must not make a timer of the call wait for the old time.
-            call = step(call, entry.event, min(entry.at, now)).call
+            call = advance(call, entry.event, min(entry.at, now)).call
         live = Live(found.job, call, call.pbx, found.attempt, script, self._reporter(found.job))
         live.n = len(found.journal)
         self._add(live)
@@ -176,6 +173,7 @@ class LiveCalls:
         for live in self._calls.values():
             if live.timer is not None:
                 live.timer.cancel()
+                live.timer = None
         self._calls.clear()
         self._by_job.clear()
         self._on_node.clear()
@@ -215,7 +213,10 @@ class LiveCalls:
             return
         live = self._calls.get(signal.channel)
         if live is not None:
-            self._feed(live, signal.event, signal.at)
+            event = signal.event
+            if signal.channel != live.call.id:
+                event = ev.OfCallee(event) if not isinstance(event, ev.OfCallee) else event
+            self._feed(live, event, signal.at)
         elif type(signal.event) in _LIFE:
             # A call that was given up shows life: nobody may be left listening to silence.
             self._send(signal.pbx, Hangup(signal.channel))
@@ -234,7 +235,7 @@ class LiveCalls:
 
     def _apply(self, live: Live, event: CallEvent, at: float, *, journal: bool) -> None:
         before = live.call
-        call, commands, facts = step(before, event, at)
+        call, commands, facts = advance(before, event, at)
         if call is before and not commands and not facts:
             return
         live.call = call
@@ -243,15 +244,33 @@ class LiveCalls:
         if facts and isinstance(facts[-1], Undialed):
             self._undialed(live)
             return
+        commits = []
         for command in commands:
-            self._carry_out(live, command)
+            if isinstance(command, Commit):
+                commits.append(command)
+            else:
+                self._carry_out(live, command)
         if journal:
             live.n += 1
             self._record(live, Entry(live.n, at, event), facts)
+        for commit in commits:
+            self._ledger.durable(functools.partial(self._committed, live, commit.then))
         if call.state is State.ENDED:
             self._remove(live)
         elif call.timers is not before.timers:
             self._arm(live)
+
+    def _committed(self, live: Live, then: CallEvent) -> None:
+        """The journal says that the second leg is to be dialled: dial it, at the node's pace."""
+        wait = self.next_start(live.pbx)
+        if wait > 0:
+            self._loop.call_later(wait, self._feed_then, live, then)
+        else:
+            self._feed_then(live, then)
+
+    def _feed_then(self, live: Live, then: CallEvent) -> None:
+        if self._calls.get(live.call.id) is live:
+            self._feed(live, then, self._clock())
 
     def _carry_out(self, live: Live, command: Command) -> None:
         request: Request
@@ -287,11 +306,18 @@ class LiveCalls:
             told = live.reporter.outgoing(fact, live.call, live.attempt)
             if told is not None:
                 outgoing.append(told)
+            if isinstance(fact, NotRecorded):
+                _log.warning("not_recorded", job=live.job.id, call=live.call.id, reason=fact.reason)
             if isinstance(fact, Over):
-                then = self._fate(live, fact)
+                then = fate(live.job, live.attempt, fact)
                 record = cdr(live.reporter, live.call, fact, live.attempt, self._trunks.get(live.pbx))
                 end = CallEnd(
-                    job_id=live.job.id, call_id=live.call.id, ended_at=fact.at, cdr=record, then=then
+                    job_id=live.job.id,
+                    call_id=live.call.id,
+                    ended_at=fact.at,
+                    cdr=record,
+                    then=then,
+                    recording=_recording(live.call),
                 )
                 self._meters.ended(live.pbx, fact)
                 self.on_over(live.pbx, live.call, fact)
@@ -300,19 +326,6 @@ class LiveCalls:
                     if verdict is not None:
                         outgoing.append(verdict)
         self._ledger.record(live.job.id, live.call.id, entry, outgoing, end)
-
-    def _fate(self, live: Live, over: Over) -> Requeue | Verdict:
-        """Whether the job is dialled again. Never when it is not certain that the phone did not ring."""
-        verdict = Verdict(over.outcome.value, over.reason, over.at)
-        retry = _decode_body(live.job.body).retry
-        if retry is None or over.outcome.value not in retry.on or not over.certain:
-            return verdict
-        if over.outcome is Outcome.CANCELLED or live.attempt >= retry.attempts:
-            return verdict
-        again = over.at + retry.delay
-        if again >= live.job.expires_at:
-            return Verdict(over.outcome.value, f"{over.reason}; it expires before another attempt", over.at)
-        return Requeue(again)
 
     def _undialed(self, live: Live) -> None:
         self._ledger.undial(live.job.id, live.call.id, self._clock() + UNDIALED_DELAY)
@@ -324,18 +337,22 @@ class LiveCalls:
         return Reporter(job, self._notify_url, self._worker)
 
     def _add(self, live: Live) -> None:
-        self._calls[live.call.id] = live
+        legs = channels(live.call)
+        for channel in legs:
+            self._calls[channel] = live
         self._by_job[live.job.id] = live.call.id
-        self._on_node[live.pbx] = self._on_node.get(live.pbx, 0) + 1
+        self._on_node[live.pbx] = self._on_node.get(live.pbx, 0) + len(legs)
         self._idle.clear()
 
     def _remove(self, live: Live) -> None:
         if live.timer is not None:
             live.timer.cancel()
             live.timer = None
-        del self._calls[live.call.id]
+        legs = channels(live.call)
+        for channel in legs:
+            del self._calls[channel]
         self._by_job.pop(live.job.id, None)
-        self._on_node[live.pbx] -= 1
+        self._on_node[live.pbx] -= len(legs)
         if not self._calls:
             self._idle.set()
         self._on_freed(live.pbx)

@@ -8,9 +8,11 @@ import re
 from collections.abc import Callable, Sequence
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from orchestrator.call.facts import Answer, Collected, Dialing, Fact, Over, Rings
-from orchestrator.call.state import Call
+from orchestrator.call.conversation import Conversation
+from orchestrator.call.either import AnyCall
+from orchestrator.call.facts import Answer, Collected, Dialing, Fact, Leg, Over, Rings
 from orchestrator.ledger.records import JobRow, Outgoing
 from orchestrator.notify import payload
 
@@ -43,17 +45,17 @@ class Reporter:
         self._url = self.told.notify_url or default_url
         self._worker = worker
 
-    def outgoing(self, fact: Fact, call: Call, attempt: int) -> Outgoing | None:
+    def outgoing(self, fact: Fact, call: AnyCall, attempt: int) -> Outgoing | None:
         """The notification of one fact; None for facts that nobody is told, or that nobody asked for."""
         match fact:
             case Dialing():
-                return self._make(payload.Dialing, call, attempt, fact.at)
+                return self._make(payload.Dialing, call, attempt, fact.at, fact.leg)
             case Rings():
-                return self._make(payload.Ringing, call, attempt, fact.at, early_media=fact.early_media)
+                early = fact.early_media
+                return self._make(payload.Ringing, call, attempt, fact.at, fact.leg, early_media=early)
             case Answer():
-                return self._make(
-                    payload.Answered, call, attempt, fact.at, ring_seconds=_seconds(fact.ring_seconds)
-                )
+                rang = _seconds(fact.ring_seconds)
+                return self._make(payload.Answered, call, attempt, fact.at, fact.leg, ring_seconds=rang)
             case Collected():
                 return self._make(
                     payload.Digits,
@@ -70,6 +72,7 @@ class Reporter:
                     call,
                     attempt,
                     fact.at,
+                    fact.leg,
                     outcome=fact.outcome.value,
                     cause=fact.cause,
                     sip_status=fact.sip_status,
@@ -81,7 +84,7 @@ class Reporter:
                 return None
 
     def ended(
-        self, outcome: str, reason: str, attempts: int, at: float, call: Call | None
+        self, outcome: str, reason: str, attempts: int, at: float, call: AnyCall | None
     ) -> Outgoing | None:
         """The verdict of the job."""
         return self._make(
@@ -91,9 +94,10 @@ class Reporter:
     def _make(
         self,
         kind: Callable[..., payload.Notification],
-        call: Call | None,
+        call: AnyCall | None,
         attempt: int,
         at: float,
+        leg: Leg = "callee",
         **extra: object,
     ) -> Outgoing | None:
         type_: str = kind.TYPE  # type: ignore[attr-defined]  # every notification class names its type
@@ -107,7 +111,8 @@ class Reporter:
             sequence=self.sequence,
             kind=self.told.kind,
             to=self.told.to,
-            from_=call.caller_id if call is not None else self.told.from_,
+            from_=_shown(call, leg) if call is not None else self.told.from_,
+            leg=leg,
             user_data=self.told.user_data,
             **extra,
         )
@@ -138,7 +143,33 @@ def trunk_of(dial: str) -> str | None:
     return parts[-1] if len(parts) > 1 else None
 
 
-def cdr(reporter: Reporter, call: Call, over: Over, attempt: int, trunk: str | None) -> bytes:
+def _shown(call: AnyCall, leg: Leg) -> str | None:
+    """The number that a leg's phone was shown."""
+    return call.callee.caller_id if isinstance(call, Conversation) and leg == "callee" else call.caller_id
+
+
+def _legs(call: AnyCall) -> tuple[payload.LegRecord, ...] | UnsetType:
+    """Both legs of a callback."""
+    if not isinstance(call, Conversation):
+        return UNSET
+    both = ((call.caller, call.caller_over), (call.callee, call.callee_over))
+    return tuple(
+        payload.LegRecord(
+            leg=leg.leg,
+            number=leg.number,
+            from_=leg.caller_id,
+            dialed_at=_time(leg.dialed_at),
+            ringing_at=_time(leg.ringing_at),
+            answered_at=_time(leg.answered_at),
+            ended_at=_time(leg.ended_at),
+            cause=over.cause if over is not None else None,
+            sip_status=over.sip_status if over is not None else None,
+        )
+        for leg, over in both
+    )
+
+
+def cdr(reporter: Reporter, call: AnyCall, over: Over, attempt: int, trunk: str | None) -> bytes:
     """The call detail record of an ended call, encoded."""
     return msgspec.json.encode(
         payload.CdrRecord(
@@ -163,8 +194,9 @@ def cdr(reporter: Reporter, call: Call, over: Over, attempt: int, trunk: str | N
             hung_up_by=over.hung_up_by,
             plays_completed=over.plays_completed,
             digits_collected=call.collected,
-            recording=None,
+            recording=over.recording,
             user_data=reporter.told.user_data,
+            legs=_legs(call),
         )
     )
 

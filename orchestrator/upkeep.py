@@ -1,7 +1,7 @@
 """What the worker does now and then: see to the clock and to what others wrote, send CDRs, count, forget."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import structlog
@@ -15,6 +15,8 @@ from orchestrator.ledger.port import Ledger
 from orchestrator.live import LiveCalls
 from orchestrator.meters import Meters
 from orchestrator.notify.payload import MAX_RECORDS
+from orchestrator.pbx.errors import PbxError
+from orchestrator.pbx.port import Pbx
 from orchestrator.report import cdr_batch
 
 WATCH_EVERY: Final = 0.05
@@ -97,6 +99,27 @@ async def keep_health(fleet: Fleet) -> None:
     while True:
         fleet.judge()
         await asyncio.sleep(GAUGE_EVERY)
+
+
+async def keep_recordings(ledger: Ledger, nodes: Mapping[str, Pbx], clock: Clock, keep_days: float) -> None:
+    """Delete recordings older than `keep_days` from their PBX. One that cannot be asked now is asked later; a
+    node that is configured no more keeps its own."""
+    while True:
+        old = await ledger.recordings(clock() - keep_days * 86400, FORGET_AT_ONCE)
+        deleted = 0
+        for kept in old:
+            node = nodes.get(kept.pbx)
+            try:
+                if node is not None:
+                    await node.delete_recording(kept.recording)
+            except PbxError as error:
+                _log.warning("recording_not_deleted", pbx=kept.pbx, call=kept.call_id, reason=str(error))
+                continue
+            await ledger.recording_gone(kept.call_id)
+            deleted += 1
+        if deleted:
+            _log.info("recordings_deleted", count=deleted)
+        await asyncio.sleep(1.0 if deleted == FORGET_AT_ONCE else FORGET_EVERY)
 
 
 async def keep_forgetting(ledger: Ledger, clock: Clock, keep_days: float) -> None:

@@ -43,6 +43,7 @@ from orchestrator.upkeep import (
     keep_forgetting,
     keep_gauges,
     keep_health,
+    keep_recordings,
     settle_clock,
     watch,
 )
@@ -106,6 +107,7 @@ class Worker:
             may_act=tenure.holds,
         )
         self.live.on_link = self._linked
+        self.live.next_start = lambda name: self._nodes[name].dispatcher.next_start()
         self.fleet = Fleet(clock, self.meters, lambda name: self.live.nodes[name].connected)
         self.live.on_settled, self.live.on_over = self.fleet.settled, self.fleet.over
         self.sweeper = Sweeper(ledger, self.live, clock, self._end)
@@ -188,6 +190,9 @@ class Worker:
                         self.sweeper.run(),
                         watch(self._ledger, self.wake),
                         keep_forgetting(self._ledger, self._clock, self._config.ledger.keep_days),
+                        keep_recordings(
+                            self._ledger, self.live.nodes, self._clock, self._config.callback.keep_days
+                        ),
                         keep_counts(self._ledger, self.meters),
                         keep_health(self.fleet),
                         keep_gauges(self._ledger, self.meters, self.live, self.why_not_ready),

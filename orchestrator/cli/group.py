@@ -67,10 +67,12 @@ _COMMANDS = {
     "submit": ("orchestrator.cli.submit:submit", "Take jobs from a file or standard input."),
     "show": ("orchestrator.cli.show:show", "Tell all that is known of a job."),
     "cancel": ("orchestrator.cli.cancel:cancel", "End a job, also in the middle of its call."),
+    "recording": ("orchestrator.cli.recording:recording", "Fetch what was recorded of a callback."),
     "deadletters": (
         "orchestrator.cli.deadletters:deadletters",
         "List or replay notifications that were given up.",
     ),
+    "keys": ("orchestrator.cli.keys:keys", "Make and revoke the keys of the HTTP API."),
     "render": ("orchestrator.cli.render:render", "See and hear a prompt without a call."),
     "sounds": ("orchestrator.cli.sounds:sounds", "Put the sounds where the PBX reads them."),
     "virtual-pbx": (
@@ -86,4 +88,4 @@ _COMMANDS = {
 )
 @click.version_option(__version__, prog_name="orchestrator")
 def cli() -> None:
-    """Outbound voice calls beside Asterisk or FreeSWITCH: verification codes, spoken."""
+    """Outbound voice calls beside Asterisk or FreeSWITCH: verification codes, notices with keys, callbacks."""

@@ -11,6 +11,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.call.state import Call
 from orchestrator.cli.plain import undelivered
 from orchestrator.cli.timeline import Step, Story, details, notified, signals, told_of
 from orchestrator.ledger.records import Summary
@@ -143,7 +144,9 @@ class Screen:
         label: RenderableType
         waited = f"{since:.1f} s"
         if doing == "playing" and last.event == "play_began":
-            length = self._length(int(last.fields["play"])) or (told.call.play_seconds if told.call else 0)
+            length = self._length(int(last.fields["play"])) or (
+                told.call.play_seconds if isinstance(told.call, Call) else 0
+            )
             seconds = f"{since:.1f} / {length:.1f} s"
             label, waited = _bar(_play_name(last), since / length if length else 0.0, seconds, "cyan"), ""
         else:

@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 
 from orchestrator.call import facts as f
-from orchestrator.call.machine import replay
+from orchestrator.call.conversation import ANNOUNCEMENT, TEXT, Conversation
+from orchestrator.call.either import AnyCall, replay
 from orchestrator.call.outcome import Q850
 from orchestrator.call.playing import prompts
-from orchestrator.call.state import Call, State
+from orchestrator.call.state import State
 from orchestrator.ledger.records import Followed, JobRow, JobState
 
 
@@ -31,7 +32,7 @@ class Story(msgspec.Struct, frozen=True):
 
     job: JobRow
     steps: tuple[Step, ...]
-    call: Call | None
+    call: AnyCall | None
     """The latest call, None before the first."""
     over: f.Over | None
     """How the latest call ended, None while it lives."""
@@ -70,7 +71,7 @@ def story(followed: Followed) -> Story:
     """Fold the journals into steps."""
     job = followed.job
     steps = [Step(job.created_at, "accepted", "accepted")]
-    call: Call | None = None
+    call: AnyCall | None = None
     over: f.Over | None = None
     for call_id, attempt, journal in followed.calls:
         call, facts = replay(call_id, [(entry.event, entry.at) for entry in journal])
@@ -84,23 +85,32 @@ def story(followed: Followed) -> Story:
     return Story(job, tuple(steps), call, over)
 
 
-def _step(fact: f.Fact, call: Call, attempt: int) -> Step | None:
+def _step(fact: f.Fact, call: AnyCall, attempt: int) -> Step | None:
+    fields: dict[str, Any]
+    two = isinstance(call, Conversation)
+    first, who = ("caller" if two else "callee"), (f" the {leg}" if two and (leg := _leg(fact)) else "")
     match fact:
         case f.Dialing(at):
-            again = f", attempt {attempt}" if attempt > 1 else ""
-            return Step(at, "dialing", f"dialing by {call.pbx}{again}", attempt, {"pbx": call.pbx})
+            again = f", attempt {attempt}" if attempt > 1 and fact.leg == first else ""
+            text = f"dialing{who} by {call.pbx}{again}"
+            return Step(at, "dialing", text, attempt, {"pbx": call.pbx, "leg": fact.leg})
         case f.Rings(at, early_media):
-            text = "ringing (with early media)" if early_media else "ringing"
-            return Step(at, "ringing", text, attempt, {"early_media": early_media})
+            text = f"ringing{who}" + (" (with early media)" if early_media else "")
+            return Step(at, "ringing", text, attempt, {"early_media": early_media, "leg": fact.leg})
         case f.Answer(at, ring_seconds):
-            return Step(at, "answered", "answered", attempt, {"ring_seconds": round(ring_seconds, 3)})
+            fields = {"ring_seconds": round(ring_seconds, 3), "leg": fact.leg}
+            return Step(at, "answered", f"{who.strip().capitalize()} answered".strip(), attempt, fields)
+        case f.Connected(at):
+            return Step(at, "connected", "the two are connected", attempt)
+        case f.NotRecorded(at, reason):
+            return Step(at, "not_recorded", f"not recorded: {reason}", attempt, {"reason": reason})
         case f.PlayBegan(at, play):
             name = prompt_name(call, play)
-            fields = {"play": play, "plays": prompts(call), "prompt": name}
+            fields = {"play": play, "plays": _prompts(call), "prompt": name}
             return Step(at, "play_began", f"{name} began", attempt, fields)
         case f.PlayDone(at, play):
             name = prompt_name(call, play)
-            fields = {"play": play, "plays": prompts(call), "prompt": name}
+            fields = {"play": play, "plays": _prompts(call), "prompt": name}
             return Step(at, "play_done", f"{name} was heard whole", attempt, fields)
         case f.Collected(at, item, digits, complete):
             fields = {"item": item, "digits": digits, "complete": complete}
@@ -115,8 +125,14 @@ def _step(fact: f.Fact, call: Call, attempt: int) -> Step | None:
             return None
 
 
-def prompt_name(call: Call, play: int) -> str:
+def _prompts(call: AnyCall) -> int:
+    return 1 if isinstance(call, Conversation) else prompts(call)
+
+
+def prompt_name(call: AnyCall, play: int) -> str:
     """What the call's prompt number `play` is, in words."""
+    if isinstance(call, Conversation):
+        return {TEXT: "the text", ANNOUNCEMENT: "the announcement"}.get(play, "a prompt")
     notice = call.notice
     if notice is None:
         return f"play {play} of {call.plays}"
@@ -126,6 +142,10 @@ def prompt_name(call: Call, play: int) -> str:
     of_play, place = divmod(item - 1, len(notice.collects))
     name = f"item {place + 1} of {len(notice.collects)}" if len(notice.collects) > 1 else "the notice"
     return name if call.plays == 1 else f"{name}, play {of_play + 1}"
+
+
+def _leg(fact: f.Fact) -> str:
+    return fact.leg if isinstance(fact, f.Dialing | f.Rings | f.Answer) else ""
 
 
 def over_fields(over: f.Over) -> dict[str, Any]:
@@ -139,13 +159,19 @@ def over_fields(over: f.Over) -> dict[str, Any]:
         "talk_seconds": round(over.talk_seconds, 3),
         "plays_completed": over.plays_completed,
         "hung_up_by": over.hung_up_by,
+        "leg": over.leg,
     }
 
 
 def hung_up(over: f.Over) -> str:
     """A call's end in words."""
     if over.talk_seconds > 0:
-        who = {"callee": "the callee hung up", "orchestrator": "we hung up", "network": "the network hung up"}
+        who = {
+            "callee": "the callee hung up",
+            "caller": "the caller hung up",
+            "orchestrator": "we hung up",
+            "network": "the network hung up",
+        }
         return who.get(over.hung_up_by or "", "hung up")
     return "not answered" if over.outcome.value != "cancelled" else "given up"
 
@@ -160,7 +186,10 @@ def details(story: Story) -> list[str]:
         found.append(f"rang {over.ring_seconds:.1f} s")
     if call.answered_at is not None:
         found.append(f"talked {over.talk_seconds:.1f} s")
-        found.append(f"{over.plays_completed} of {call.plays} plays heard whole")
+        if not isinstance(call, Conversation):
+            found.append(f"{over.plays_completed} of {call.plays} plays heard whole")
+        elif over.recording is not None:
+            found.append("recorded")
     if over.hung_up_by is not None:
         by = "us" if over.hung_up_by == "orchestrator" else f"the {over.hung_up_by}"
         found.append(f"ended by {by}")

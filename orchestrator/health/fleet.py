@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import structlog
 
+from orchestrator.call.either import AnyCall
 from orchestrator.call.events import CallEvent
 from orchestrator.call.facts import Over
-from orchestrator.call.state import Call
 from orchestrator.clock import Clock
 from orchestrator.config import Pbx as PbxConfig
 from orchestrator.health.breaker import State
@@ -74,7 +74,7 @@ class Fleet:
             node.held = False
             self.shares.wake(pbx)
 
-    def over(self, pbx: str, call: Call, over: Over) -> None:
+    def over(self, pbx: str, call: AnyCall, over: Over) -> None:
         """A call has ended."""
         node = self._nodes.get(pbx)
         if node is None:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from orchestrator.call.either import AnyCall
 from orchestrator.call.events import (
     CallEvent,
     CancelRequested,
@@ -17,7 +18,6 @@ from orchestrator.call.events import (
 )
 from orchestrator.call.facts import Over
 from orchestrator.call.outcome import Outcome
-from orchestrator.call.state import Call
 from orchestrator.health.breaker import Breaker, State
 from orchestrator.health.quality import Collapse, Quality, Trend
 from orchestrator.pace import Pace
@@ -103,7 +103,7 @@ class NodeHealth:
             return self._cut(f"it takes {self._latency:.1f} s to answer an originate", now)
         return None
 
-    def over(self, call: Call, over: Over) -> Slowed | None:
+    def over(self, call: AnyCall, over: Over) -> Slowed | None:
         """A call has ended."""
         answered_at, dialed_at = call.answered_at, call.dialed_at
         if answered_at is None and (dialed_at is None or over.cause is None):

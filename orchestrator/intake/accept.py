@@ -6,7 +6,7 @@ neither the code nor a variable.
 """
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec import UNSET
@@ -31,6 +31,14 @@ _NAMING: Final = frozenset({"kind", "template", "language", "items"})
 _encode = msgspec.json.Encoder().encode
 
 
+class Callbacks(msgspec.Struct, frozen=True, kw_only=True):
+    """What the configuration says about callbacks."""
+
+    warn_before: float = 10.0
+    """Seconds before the longest duration at which its end is announced; 0 for never."""
+    warn_to: Literal["caller", "callee", "both"] = "both"
+
+
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """What the configuration says about jobs."""
 
@@ -42,6 +50,9 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     signs: bool
     """Whether there is a secret to sign notifications with."""
     allow_networks: tuple[Network, ...]
+    callbacks: Callbacks = Callbacks()
+    caller_sets: tuple[frozenset[str], ...] = ()
+    """The caller IDs of each node: a callback's two must be of one."""
 
     def __repr__(self) -> str:
         return "Rules(…)"
@@ -80,6 +91,9 @@ def accept(
         if shown is not None and shown not in rules.caller_ids:
             allowed = ", ".join(sorted(rules.caller_ids)) or "none"
             faults.append(Fault(path, f"not among the configuration's caller_ids ({allowed})."))
+    both = {job.from_, job.caller_from}
+    if None not in both and rules.caller_sets and not any(both <= node for node in rules.caller_sets):
+        faults.append(Fault("$.caller_from", "no PBX node may show both this and `from`."))
     if job.notify is not None and job.notify.url is not None and job.notify.url != rules.notify_url:
         unfit = check_url(job.notify.url, rules.allow_networks)
         if unfit is not None:
@@ -103,9 +117,9 @@ def accept(
         id=job_id,
         fingerprint=rules.seal.fingerprint(canonical(job)),
         sealed=rules.seal.seal(job_id, _encode(said.script)),
-        body=_body(job, said, reply_url),
+        body=_body(job, said, reply_url, rules.callbacks),
         priority=job.priority,
-        caller_id=job.from_,
+        caller_id=job.from_ or job.caller_from,
         created_at=now,
         not_before=not_before,
         expires_at=expires_at,
@@ -125,7 +139,7 @@ def _check_names(job: Job, voices: Voices, faults: list[Fault]) -> None:
         faults.append(Fault("$.template", str(error)))
 
 
-def _body(job: Job, said: Said, reply_url: str | None) -> bytes:
+def _body(job: Job, said: Said, reply_url: str | None, callbacks: Callbacks) -> bytes:
     """The job's public part, with what the other rooms need of it."""
     stored = public(job)
     stored.pop("id", None)
@@ -136,7 +150,21 @@ def _body(job: Job, said: Said, reply_url: str | None) -> bytes:
     stored["notify_events"] = notify.get("events")
     if job.kind is Kind.NOTICE:
         stored["notice"] = _notice(job)
+    if job.kind is Kind.CALLBACK:
+        stored["second"] = _second(job, said, callbacks)
     return _encode(stored)
+
+
+def _second(job: Job, said: Said, callbacks: Callbacks) -> ev.Second:
+    return ev.Second(
+        number=job.to,
+        ring_timeout=job.ring_timeout,
+        play_seconds=said.seconds,
+        caller_id=job.from_,
+        record=job.record,
+        warn_before=callbacks.warn_before,
+        warn_to=callbacks.warn_to,
+    )
 
 
 def _notice(job: Job) -> ev.Notice:

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrator.call import events as ev
 from orchestrator.ledger.records import Claim, JobRow
@@ -20,6 +21,10 @@ class DialPlan(msgspec.Struct, frozen=True):
     plays: int
     play_seconds: int
     notice: ev.Notice | None = None
+    second: ev.Second | None = None
+    """Of a callback: its second leg, without the caller ID where the job names none."""
+    caller: str | None = None
+    caller_from: str | None = None
 
 
 _decode_plan = msgspec.json.Decoder(DialPlan).decode
@@ -42,15 +47,20 @@ def claim_of(
     `caller_ids`."""
     attempt = job.attempts + 1
     plan = _decode_plan(job.body)
+    shown = str(caller_id) if caller_id else (caller_ids[0] if caller_ids else None)
+    second = plan.second
+    if second is not None and second.caller_id is None:
+        second = replace(second, caller_id=shown)
     planned = ev.Planned(
         pbx=pbx,
-        number=plan.to,
+        number=plan.caller if second is not None and plan.caller is not None else plan.to,
         plays=plan.plays,
         play_seconds=plan.play_seconds,
         notice=plan.notice,
         ring_timeout=plan.ring_timeout,
         max_duration=plan.max_duration,
-        caller_id=str(caller_id) if caller_id else (caller_ids[0] if caller_ids else None),
+        caller_id=plan.caller_from or shown,
+        second=second,
     )
     return Claim(
         job=job,

@@ -109,6 +109,20 @@ class JobEnded(Notification, frozen=True, kw_only=True, rename=_RENAME):
     reason: str
 
 
+class LegRecord(Struct, frozen=True, kw_only=True, rename=_RENAME):
+    """One leg of a callback; its times and signals are its own. Unknown is null."""
+
+    leg: Leg
+    number: str
+    from_: str | None
+    dialed_at: str | None
+    ringing_at: str | None
+    answered_at: str | None
+    ended_at: str | None
+    cause: int | None
+    sip_status: int | None
+
+
 class CdrRecord(Struct, frozen=True, kw_only=True, rename=_RENAME):
     """One call's record. Times are RFC 3339 UTC with milliseconds (see `rfc3339`); unknown is null."""
 
@@ -135,7 +149,11 @@ class CdrRecord(Struct, frozen=True, kw_only=True, rename=_RENAME):
     digits_collected: int
     """How many, never which."""
     recording: str | None
+    """Of a callback: the recording's name, which is the call's id; null when there is none."""
     user_data: str
+    legs: tuple[LegRecord, ...] | UnsetType = UNSET
+    """Of a callback: the caller's leg and the callee's. The times above are the caller's, `talk_seconds` the
+    time for which the two were connected."""
 
 
 class CdrBatch(Struct, frozen=True):
