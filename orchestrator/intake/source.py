@@ -41,14 +41,26 @@ class Replies(Carrier, Protocol):
 
 async def keep(source: Source, desk: Desk, random: Random) -> None:
     """Serve for ever, through every loss of the connection."""
-    attempt = 0
+    attempt, reason = 0, ""
     while True:
         try:
             await source.serve(desk)
         except IntakeDown as down:
-            attempt = 0 if desk.is_up else attempt + 1
-            desk.down(str(down))
+            reason = str(down)
+        except asyncio.CancelledError:
+            if cancelled_from_outside():
+                raise
+            reason = "the client library dropped what it was asked"
+        attempt = 0 if desk.is_up else attempt + 1
+        desk.down(reason)
         await asyncio.sleep(full_jitter(attempt, FIRST_WAIT, LONGEST_WAIT, random))
+
+
+def cancelled_from_outside() -> bool:
+    """Whether somebody cancelled the current task. Some client libraries cancel what waits for a lost
+    connection, which looks the same to whoever waits."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def reason_of(error: BaseException, url: str | None) -> str:

@@ -310,6 +310,11 @@ class Notifier:
                     response = await carrier.send(delivery)
             except TimeoutError:
                 response = Failed(f"not taken within {self._settings.timeout:g} s")
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                response = Failed("the connection was lost")  # whose library cancels what waits for it
         self._landed(delivery, response, began)
 
     def _landed(self, delivery: Delivery, response: Response, began: float) -> None:
