@@ -1,17 +1,24 @@
-"""Health and metrics over HTTP: `/livez`, `/readyz`, `/metrics`. Jobs are not taken here."""
+"""Health and metrics over HTTP: `/livez`, `/readyz`, `/metrics`; and the listener of the whole API."""
 
 import asyncio
 import contextlib
 import errno
 from collections.abc import AsyncIterator, Callable
+from typing import Final
 
 import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-RETRY_EVERY = 1.0
+from orchestrator.http.body import json_answer
+from orchestrator.http.problems import Refusal
+from orchestrator.http.shapes import Health
+
+RETRY_EVERY: Final = 1.0
 """Seconds between two tries to listen on an address that is in use."""
+IDLE_TIMEOUT: Final = 30.0
+"""Seconds that a connection may take to send its first request's head, or its next one's."""
 
 _log = structlog.get_logger(__name__)
 
@@ -20,24 +27,30 @@ class ListenError(Exception):
     """The address cannot be listened on."""
 
 
-def app_of(registry: CollectorRegistry, why_not_ready: Callable[[], str | None]) -> web.Application:
-    """The application. `why_not_ready` gives the reason, or None while calls can be made."""
+def health_routes(
+    registry: CollectorRegistry,
+    why_not_ready: Callable[[], str | None],
+    trusts: Callable[[web.Request], bool] = lambda request: True,
+) -> list[web.RouteDef]:
+    """The routes. `why_not_ready` gives the reason, or None while calls can be made; `trusts` says who may
+    hear that reason, and read the metrics."""
 
     async def livez(_request: web.Request) -> web.Response:
-        return web.json_response({"status": "ok"})
+        return json_answer(Health("ok"))
 
-    async def readyz(_request: web.Request) -> web.Response:
+    async def readyz(request: web.Request) -> web.Response:
         why = why_not_ready()
         if why is None:
-            return web.json_response({"status": "ok"})
-        return web.json_response({"status": "unavailable", "reason": why}, status=503)
+            return json_answer(Health("ok"))
+        told = Health("unavailable", why) if trusts(request) else Health("unavailable")
+        return json_answer(told, 503)
 
-    async def metrics(_request: web.Request) -> web.Response:
+    async def metrics(request: web.Request) -> web.Response:
+        if not trusts(request):
+            raise Refusal("forbidden", "metrics are for loopback, http.metrics_networks and key holders.")
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    app = web.Application()
-    app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])
-    return app
+    return [web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)]
 
 
 @contextlib.asynccontextmanager
@@ -52,7 +65,7 @@ async def listening(app: web.Application, listen: str, *, patient: bool = False)
     host, _, port = listen.rpartition(":")
     if not host or not port.isdigit():
         raise ListenError(f"http.listen is {listen!r}; write it as 127.0.0.1:8090")
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0, keepalive_timeout=IDLE_TIMEOUT)
     await runner.setup()
     later: asyncio.Task[None] | None = None
     try:
