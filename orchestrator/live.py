@@ -101,6 +101,8 @@ class LiveCalls:
         """Told once of each originate: the node, the channel, the first event that says what became of it."""
         self.on_over: Callable[[str, AnyCall, Over], None] = lambda pbx, call, over: None
         """Told of each ended call."""
+        self.on_news: Callable[[str], None] = lambda job: None
+        """Told of each job of which a step is on its way into the ledger."""
         self.next_start: Callable[[str], float] = lambda pbx: 0.0
         """Takes the next start of a node's pace for a callback's second leg; how long until it is due."""
         self._ledger = ledger
@@ -326,6 +328,7 @@ class LiveCalls:
                     if verdict is not None:
                         outgoing.append(verdict)
         self._ledger.record(live.job.id, live.call.id, entry, outgoing, end)
+        self.on_news(live.job.id)
 
     def _undialed(self, live: Live) -> None:
         self._ledger.undial(live.job.id, live.call.id, self._clock() + UNDIALED_DELAY)
