@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from orchestrator.clock import Clock
 from orchestrator.config import OWN_SOUNDS, SPOKEN, Config, ConfigError
 from orchestrator.config import Pbx as PbxConfig
+from orchestrator.guard.keyfile import KeyFile, KeysUnusable
 from orchestrator.guard.seal import Seal, SealError, key_beside, parse_key
 from orchestrator.intake.accept import Callbacks, Rules
 from orchestrator.intake.options import REPLY_SCHEME
@@ -114,6 +115,19 @@ def rules(config: Config, library: Library, seal: Seal) -> Rules:
         caller_sets=tuple(frozenset(pbx.caller_ids) for pbx in config.pbx),
         allow_networks=tuple(ipaddress.ip_network(net) for net in config.notify.allow_networks),
     )
+
+
+def load_keys(config: Config) -> KeyFile | None:
+    """The keys of the HTTP API; None where no file for them is configured.
+
+    Raises `ConfigError`.
+    """
+    if config.http is None or config.http.keys is None:
+        return None
+    try:
+        return KeyFile(config.path(config.http.keys))
+    except KeysUnusable as fault:
+        raise ConfigError(f"http.keys: {fault}") from None
 
 
 def secrets_of(config: Config) -> tuple[str, ...]:
