@@ -17,11 +17,13 @@ import structlog
 
 from orchestrator import setup
 from orchestrator.clock import Clock
-from orchestrator.config import Config, ConfigError
+from orchestrator.config import Config, ConfigError, Http
 from orchestrator.dispatcher import NodeDispatcher, Sweeper, end_job, open_script
 from orchestrator.guard.seal import Seal, SealError
 from orchestrator.health.fleet import Fleet
-from orchestrator.http.health import app_of, listening
+from orchestrator.http.front import Front, app_of
+from orchestrator.http.health import listening
+from orchestrator.http.watching import Watching
 from orchestrator.intake.running import Intakes
 from orchestrator.ledger.errors import LeaseLost, LedgerUnusable
 from orchestrator.ledger.port import Ledger
@@ -163,6 +165,28 @@ class Worker:
             node.dispatcher.bell.ring()
         if self.notifier is not None:
             self.notifier.wake()
+
+    def front(self, http: Http) -> Front:
+        """What the HTTP API stands on.
+
+        Raises `ConfigError`.
+        """
+        watching = Watching()
+        self.live.on_news = watching.ring
+        return Front(
+            http=http,
+            keys=setup.load_keys(self._config),
+            ledger=self._ledger,
+            rules=setup.rules(self._config, self._library, self._seal),
+            clock=self._clock,
+            meters=self.meters,
+            nodes=self.live.nodes,
+            worker=self._config.worker.name,
+            watching=watching,
+            why_not_ready=self.why_not_ready,
+            may_take=lambda: self._ledger.waiting < self._config.ledger.max_queued // 2,
+            wake=self.wake,
+        )
 
     async def adopt(self) -> None:
         """Take up every call that has no end in the ledger."""
@@ -408,7 +432,7 @@ async def run_worker(
             _spare_the_collector()
             async with contextlib.AsyncExitStack() as stack:
                 if config.http is not None and only is None:
-                    app = app_of(worker.meters.registry, worker.why_not_ready)
+                    app = app_of(worker.front(config.http))
                     serving = listening(app, config.http.listen, patient=bool(waited))
                     await stack.enter_async_context(serving)
                 started(worker)
