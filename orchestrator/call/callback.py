@@ -235,12 +235,13 @@ OWN: Final[Mapping[Phase, Mapping[type[ev.Event], Handler]]] = {
     Phase.CALLER: {ev.CancelRequested: _cancel},
     Phase.CALLEE: {ev.CancelRequested: _cancel},
     Phase.JOINING: {ev.Bridged: bridged, ev.BridgeRefused: bridge_refused, ev.CancelRequested: _cancel},
-    Phase.ANNOUNCING: {**_PLAYS, ev.BridgeRefused: bridge_refused, ev.CancelRequested: _cancel},
-    Phase.TALKING: {**_RECORDING, ev.BridgeRefused: bridge_refused, ev.CancelRequested: _cancel},
+    Phase.ANNOUNCING: {**_PLAYS, ev.CancelRequested: _cancel},
+    Phase.TALKING: {**_RECORDING, ev.CancelRequested: _cancel},
     Phase.TELLING: {**_PLAYS, ev.CancelRequested: _cancel},
     Phase.CLOSING: _RECORDING,
     Phase.OVER: {},
 }
-"""What concerns the two together, and not a leg."""
+"""What concerns the two together, and not a leg. A bridge that stood is asked for again after an
+outage; a refusal of that ends no conversation, since the people may well hear each other."""
 
 _OF_BOTH: Final = frozenset(kind for row in OWN.values() for kind in row) - frozenset(_PLAYS)

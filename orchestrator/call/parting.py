@@ -135,18 +135,16 @@ def _decisive(conversation: Conversation) -> Leg:
 def _verdict(
     conversation: Conversation, call: Call, own: Over | None
 ) -> tuple[Outcome, str, HungUpBy | None]:
-    connected = conversation.connected_at is not None
     match conversation.ending:
         case "cancel":
             return Outcome.CANCELLED, "cancelled on request", "orchestrator"
         case "max_duration":
             return Outcome.COMPLETED, "the longest duration was reached", "orchestrator"
         case "caller" | "callee" if own is not None:
-            if connected:
+            if conversation.connected_at is not None:
                 return Outcome.COMPLETED, own.reason, own.hung_up_by
             if call.answered_at is not None:
                 return own.outcome, f"{own.reason} before the two were connected", own.hung_up_by
             return own.outcome, f"{call.leg}: {own.reason}", own.hung_up_by
         case _:
-            reason = "the PBX could not connect the two"
-            return (Outcome.COMPLETED if connected else Outcome.FAILED), reason, "orchestrator"
+            return Outcome.FAILED, "the PBX could not connect the two", "orchestrator"

@@ -68,9 +68,7 @@ def bridge_refused(conversation: Conversation, event: ev.BridgeRefused, now: flo
     # connection; the next one finds both alive and asks again. Should neither come, the timer decides.
     if event.status in (0, 404):
         return Turn(conversation)
-    if conversation.phase is Phase.JOINING:
-        return fail(conversation, now, "not_connected")
-    return close(conversation, now, "not_connected")
+    return fail(conversation, now, "not_connected")
 
 
 # ── our own plays: the announcement, and why there is nobody to talk to ──

@@ -632,7 +632,27 @@ def test_both_gone_while_nobody_looked_is_completed_with_its_recording() -> None
     assert (over.outcome, over.recording) == (Outcome.COMPLETED, CALL)
 
 
+def test_a_bridge_that_stood_and_is_refused_when_asked_for_again_ends_no_conversation() -> None:
+    story = Story(PLANNED).recorded().feed(ALIVE)
+    before = story.it
+    assert story.feed(ev.BridgeRefused(500, "no")).it is before
+
+
+def test_a_bridge_asked_for_again_gets_the_whole_time_anew() -> None:
+    story = in_phase(Phase.JOINING).after(4).feed(ALIVE)
+    assert story.it.timers["bridge"] == story.now + 5
+
+
 # ── hanging up ──
+
+
+@pytest.mark.parametrize("phase", [Phase.JOINING, Phase.ANNOUNCING, Phase.TELLING, Phase.CLOSING])
+def test_a_timer_of_the_two_that_was_set_anew_does_not_fire(phase: Phase) -> None:
+    story = in_phase(phase)
+    before = story.it
+    assert before.clocks
+    story.feed(*(ev.TimerFired(name) for name in before.clocks))
+    assert story.it is before
 
 
 def test_a_hang_up_that_is_not_heard_is_asked_for_again_and_then_given_up() -> None:

@@ -1,5 +1,6 @@
 """Callbacks: every pair of phase and event, and every order, loss and duplication of events of both legs."""
 
+from functools import cache
 from typing import cast, get_args
 
 import msgspec
@@ -81,6 +82,7 @@ scripts = st.tuples(
 """How far it came in good order, and what came then, each with the seconds since the one before it."""
 
 
+@cache
 def phases() -> dict[Phase, Conversation]:
     """A conversation in each phase."""
     talking = Story(PLANNED).recorded()
