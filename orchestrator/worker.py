@@ -17,12 +17,13 @@ import structlog
 
 from orchestrator import setup
 from orchestrator.clock import Clock
-from orchestrator.config import Config, ConfigError, Http
+from orchestrator.config import Config, ConfigError
 from orchestrator.dispatcher import NodeDispatcher, Sweeper, end_job, open_script
 from orchestrator.guard.seal import Seal, SealError
 from orchestrator.health.fleet import Fleet
 from orchestrator.http.front import Front, app_of
 from orchestrator.http.health import listening
+from orchestrator.http.settings import Http
 from orchestrator.http.watching import Watching
 from orchestrator.intake.running import Intakes
 from orchestrator.ledger.errors import LeaseLost, LedgerUnusable
