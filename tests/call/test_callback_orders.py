@@ -118,7 +118,7 @@ def check(conversation: Conversation) -> None:
 
 
 @given(st.data())
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @pytest.mark.parametrize("phase", list(Phase))
 @pytest.mark.parametrize("kind", list(LEG))
 @pytest.mark.parametrize("of_callee", [False, True])
@@ -143,7 +143,7 @@ def test_the_tables_know_every_phase_and_the_strategies_every_event() -> None:
 
 
 @given(scripts, st.sampled_from([PLANNED, PLAIN]))
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=600, deadline=None)
 def test_whatever_comes_in_whatever_order_the_story_of_both_stays_true(
     script: tuple[str, list[tuple[ev.CallEvent | str, float]]], planned: ev.Planned
 ) -> None:
@@ -211,7 +211,7 @@ def test_whatever_comes_in_whatever_order_the_story_of_both_stays_true(
 
 
 @given(scripts, st.booleans())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_left_alone_every_callback_ends_and_leaves_nobody_on_the_line(
     script: tuple[str, list[tuple[ev.CallEvent | str, float]]], commits: bool
 ) -> None:
