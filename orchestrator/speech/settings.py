@@ -74,7 +74,7 @@ class Speech(_Section, frozen=True, kw_only=True):
     folder: str | None = None
     """Where rendered sounds are kept and the PBX reads them, as its `orchestrator/speech`."""
     max_megabytes: Annotated[int, Meta(ge=1, le=1_000_000)] = 2048
-    timeout: Annotated[float, Meta(gt=0, le=120)] = 15.0
+    timeout: Annotated[float, Meta(gt=0, le=120)] = 30.0
     """Seconds that an engine gets for one text."""
     max_characters: Annotated[int, Meta(ge=1, le=5000)] = 1000
     """The longest text."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+import time
+from typing import Any, Literal
+
+import pytest
 
 from orchestrator.audio.wav import wav_bytes
 from orchestrator.cli.pbx_checks import check_pbx
-from orchestrator.cli.speech_checks import Probe, heard, probing
+from orchestrator.cli.speech_checks import probing
 from orchestrator.config import Config, Pbx, load_config
-from orchestrator.pbx.port import SoundCheck
+from orchestrator.pbx.virtual.pbx import Settings
+from orchestrator.pbx.virtual.pbx import running as virtual_pbx
+from orchestrator.speech.settings import Speech
 from tests.cli.conftest import Desk
-from tests.pbx.ari.fake_ari import PASSWORD, FakeAri, serving
 
 
 def rows(desk: Desk) -> list[dict[str, Any]]:
@@ -79,11 +82,20 @@ def test_a_fresh_sound_lies_in_the_folder_only_while_the_pbx_is_asked(desk: Desk
     assert list(folder.glob("*.wav")) == []
 
 
-async def test_an_asterisk_is_asked_for_it(tmp_path: Path) -> None:
-    fake = FakeAri()
-    probe = Probe("speech/0a", str(tmp_path), "fail")
-    async with serving(fake):
-        node = Pbx(name="ast1", url=fake.url, password=PASSWORD, dial="PJSIP/{number}@lab")
-        found = await check_pbx(node, None, False, probe)
-    assert [row.level for row in found if str(tmp_path) in row.said] == ["fail"]
-    assert heard("pbx ast1", probe, SoundCheck((), 1)).level == "ok"
+@pytest.mark.parametrize("kind", ["asterisk", "freeswitch"])
+async def test_the_pbx_is_asked_for_a_sound_written_a_moment_ago(
+    desk: Desk, kind: Literal["asterisk", "freeswitch"]
+) -> None:
+    sounds = desk.folder / "sounds"
+    (sounds / "orchestrator/speech").mkdir(parents=True)
+    (desk.folder / "speech").mkdir()
+    settings = Settings(esl=("127.0.0.1", 0), folders=(sounds,))
+    async with virtual_pbx(settings, time.time) as virtual:
+        url = virtual.ari_url if kind == "asterisk" else virtual.esl_url
+        dial = "PJSIP/{number}@lab" if kind == "asterisk" else "sofia/gateway/lab/{number}"
+        node = Pbx(name="a", kind=kind, url=url, password=settings.password, dial=dial)
+        for folder, level in (("sounds/orchestrator/speech", "ok"), ("speech", "fail")):
+            with probing(Config(folder=desk.folder, speech=Speech(folder=folder))) as probe:
+                rows = await check_pbx(node, None, False, probe)
+            told = f"written into {desk.folder / folder}"
+            assert [row.level for row in rows if told in row.said] == [level], rows
