@@ -26,8 +26,7 @@ from orchestrator.ledger import lease
 from orchestrator.ledger.errors import LedgerStuck
 from orchestrator.ledger.holder import write_lock_holder
 from orchestrator.ledger.lease import Lease
-from orchestrator.ledger.port import Ledger
-from orchestrator.ledger.sqlite import WorkerLock, connect
+from orchestrator.ledger.sqlite import SqliteLedger, WorkerLock, connect
 
 HOLD: Final = 1.0
 """Seconds for which having seen the own lease gives the right to act."""
@@ -68,7 +67,7 @@ class Tenure:
         self._until = now + HOLD
         return True
 
-    async def keep(self, ledger: Ledger, clock: Clock, seconds: float) -> None:
+    async def keep(self, ledger: SqliteLedger, clock: Clock, seconds: float) -> None:
         """Show that the owner lives, until cancelled or lost. `seconds`: how long the others are patient."""
         while True:
             if self._lock is None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
-from orchestrator.clock import Clock, Moment
+from orchestrator.clock import Clock
 from orchestrator.ledger.records import (
     CallEnd,
     Claimed,
@@ -100,18 +100,14 @@ class Ledger(Outbox, Protocol):
         """Whether another process has written since this was last asked."""
         ...
 
-    async def beat(self, *, locked: bool, seen: Moment) -> None:
-        """Show that the owner lives; see `lease.Lease`."""
-        ...
-
     async def clock_set(self, was: float, now: float) -> int:
         """The clock of the former owner would show `was` where ours shows `now`: nothing is to wait longer,
         or to expire, for that. How many were moved."""
         ...
 
     async def clock(self, own: Clock) -> Clock:
-        """The clock by which the owner goes, which is that of all times in here. It may differ from `own`,
-        that of another process, when the time of day was set since the owner's start."""
+        """The clock of all times in here: that of the owner, or of the server. It may differ from `own`, such
+        as when the time of day was set since the owner's start."""
         ...
 
     async def batch_cdrs(self, limit: int, build: Callable[[list[bytes]], Outgoing]) -> int:
@@ -136,8 +132,8 @@ class Ledger(Outbox, Protocol):
         ...
 
     async def replay_dead(self, job_ids: Collection[str], now: float, application: str | None = None) -> int:
-        """Make dead letters pending again, those of `job_ids` or all; of these only those of one application's
-        jobs where it is given. How many."""
+        """Make dead letters pending again, those of `job_ids` or all; of these only those of one
+        application's jobs where it is given. How many."""
         ...
 
     async def recordings(self, before: float, limit: int) -> list[Kept]:

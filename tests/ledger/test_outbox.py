@@ -1,4 +1,4 @@
-"""The outbox's promise (`notify.delivery.Outbox`), kept alike in memory and on SQLite."""
+"""The outbox's promise (`notify.delivery.Outbox`), kept alike in memory and on every ledger."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -11,11 +11,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from orchestrator.ledger import outbox
+from orchestrator.ledger.postgresql import outbox as on_postgres
+from orchestrator.ledger.postgresql.connection import Connection
+from orchestrator.ledger.postgresql.ledger import PostgresLedger
 from orchestrator.ledger.records import Outgoing
 from orchestrator.ledger.sqlite import SqliteLedger
 from orchestrator.notify.delivery import Delivery, Outbox
 from orchestrator.notify.memory import MemoryOutbox
 from tests.fakes import inline_ledger
+from tests.ledger.conftest import emptied
 
 NOW = 1_800_000_000.0
 URL = "http://r/"
@@ -82,11 +86,39 @@ class OnSqlite:
         await self.ledger.close()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+class OnPostgres:
+    def __init__(self, ledger: PostgresLedger) -> None:
+        self.box = ledger
+        self.ledger = ledger
+
+    async def add(self, lane: str, sequence: int, at: float = NOW, url: str = URL) -> int:
+        out = Outgoing(
+            event_id=f"{lane}-{sequence}", lane=lane, sequence=sequence, url=url, type="t", body=b"{}", at=at
+        )
+
+        async def commit(db: Connection) -> int:
+            await on_postgres.enqueue(db, "", [out])
+            return int(await db.fetchval("SELECT max(id) FROM outbox"))
+
+        return await self.ledger._call(commit)
+
+    async def replay(self, lane: str, id: int, now: float) -> None:
+        await self.ledger.replay_dead([lane], now)
+
+    async def close(self) -> None:
+        await self.ledger.close()
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 async def kept(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Kept]:
-    made: Kept = (
-        InMemory() if request.param == "memory" else OnSqlite(await SqliteLedger.open(tmp_path / "l.db"))
-    )
+    made: Kept
+    match request.param:
+        case "memory":
+            made = InMemory()
+        case "sqlite":
+            made = OnSqlite(await SqliteLedger.open(tmp_path / "l.db"))
+        case _:
+            made = OnPostgres(await PostgresLedger.open(await emptied(request.getfixturevalue("server"))))
     yield made
     await made.close()
 

@@ -1,0 +1,1 @@
+"""The shared ledger: PostgreSQL, for any number of workers."""
