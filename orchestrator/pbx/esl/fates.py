@@ -15,9 +15,11 @@
 |          | first: -ERR                          | BridgeRefused(404): the channel is gone               |
 |          | first: another                       | what bridges them is sent                             |
 |          | then: +OK                            | – (CHANNEL_BRIDGE tells that it stands)               |
-|          | then: -ERR                           | BridgeRefused(409): one of them is gone or unanswered |
+|          | then: -ERR Invalid uuid              | BridgeRefused(404): one of them is gone               |
+|          | then: other                          | BridgeRefused(409)                                    |
 | record   | +OK                                  | RecordingStarted, also for one that runs              |
 |          | -ERR                                 | RecordingFinished(not ok)                             |
+|          | none, and it had left                | –: it may run, and is asked for again                 |
 | stop it  | +OK                                  | – (RECORD_STOP tells)                                 |
 |          | -ERR: it does not run                | ask whether its file is there                         |
 | kept     | true                                 | RecordingFinished: it was over already                |
@@ -77,6 +79,8 @@ Kind = Literal[
 `own` is what only the connection itself wants to know."""
 
 _GONE = "no such channel"
+_NO_UUID = "invalid uuid"
+"""What uuid_bridge says of a channel that is not there (mod_commands.c)."""
 
 
 def is_ok(text: str) -> bool:
@@ -126,7 +130,9 @@ def of_bridged(text: str, other: str) -> CallEvent | None:
 
 
 def of_bridge(text: str) -> CallEvent | None:
-    return None if is_ok(text) else BridgeRefused(409, reason(text))
+    if is_ok(text):
+        return None
+    return BridgeRefused(404 if _NO_UUID in text.lower() else 409, reason(text))
 
 
 def without_bridge(request: Request) -> tuple[CallEvent, ...] | None:
@@ -178,11 +184,11 @@ def of_loss(kind: Kind, subject: str, stage: Stage, why: str) -> CallEvent | Non
             return PlayRefused(subject, 0, why)
         case "bridged" | "bridge":
             return BridgeRefused(0, why)
-        case "record":
+        case "record" if stage == "not_sent":
             return RecordingFinished(subject, ok=False, reason=why)
         case "hangup":
             return HangupRefused(gone=False, reason=why)
-        case "stop" | "stop_record" | "kept" | "ask" | "own":
+        case "record" | "stop" | "stop_record" | "kept" | "ask" | "own":
             return None
 
 

@@ -150,7 +150,8 @@ def test_each_reply_has_its_fate(request_: Request, text: str, told: list[CallEv
     ("answer", "told"),
     [
         (f"+OK {C2}\n", []),
-        ("-ERR Invalid uuid\n", [BridgeRefused(409, "Invalid uuid")]),
+        ("-ERR Invalid uuid\n", [BridgeRefused(404, "Invalid uuid")]),
+        ("-ERR permission denied\n", [BridgeRefused(409, "permission denied")]),
     ],
 )
 def test_two_that_are_not_bridged_to_each_other_are(found_: str, answer: str, told: list[CallEvent]) -> None:
@@ -181,6 +182,12 @@ def test_a_lost_request_is_told(request_: Request, told: list[CallEvent]) -> Non
     table.submit(request_, 0.0)
     assert [event for _, event in table.lose_all("lost").told] == told
     assert [event for _, event in unsent(request_, "lost")] == told
+
+
+def test_a_recording_whose_answer_is_lost_may_run_and_is_not_told_as_none() -> None:
+    table = RequestTable(SETTINGS)
+    table.leave(table.submit(RECORD, 0.0).id)
+    assert table.lose_all("lost").told == ()
 
 
 def test_a_bridge_lost_on_its_way_is_told() -> None:

@@ -244,7 +244,7 @@ async def test_a_leg_that_is_not_there_is_not_bridged(tmp_path: Path) -> None:
         adapter.send(Dial("c", "+12025550001", "+15550100", 30))
         await until(worker, "c", Ready())
         adapter.send(Bridge("c", "none"))
-        assert (await worker.event(BridgeRefused)).status == 409
+        assert (await worker.event(BridgeRefused)).status == 404
         adapter.send(Bridge("none", "c"))
         await worker.until(lambda: sum(isinstance(each, BridgeRefused) for each in worker.events) == 2)
         assert not [event for event in worker.events if isinstance(event, Ended)]
