@@ -244,6 +244,50 @@ async def a_bridge_and_who_is_in_it(client: Client) -> None:
 
 
 @scene
+async def a_callback(client: Client) -> None:
+    name = f"{client.app}-r"
+    record = {"name": name, "format": "wav", "ifExists": "fail", "maxDurationSeconds": 60, "beep": False}
+    await client.up("0110", "x")
+    await client.ask("POST", "channels/x/play/ringing", {"media": ["tone:ring"]})
+    await client.event("PlaybackStarted")
+    await client.up("0110", "y")
+    await client.ask("DELETE", "playbacks/ringing")
+    await client.event("PlaybackFinished")
+    await client.ask("POST", "bridges/b", {"type": "mixing,dtmf_events", "name": "n"})
+    for _ in range(2):
+        await client.ask("POST", "bridges/b/addChannel", {"channel": ["x", "y"]})
+    await client.event("ChannelEnteredBridge", 4)
+    await client.ask("POST", "bridges/b/play/both", media("a"))
+    await client.event("PlaybackFinished", 2)
+    await client.ask("POST", "bridges/b/record", record)
+    await client.event("RecordingStarted")
+    await client.ask("POST", "bridges/b/record", record)
+    await client.ask("GET", f"recordings/live/{name}")
+    await client.ask("GET", "bridges")
+    for path in ("channels/x", "channels/y", f"applications/{client.app}"):
+        await client.ask("GET", path)
+    await client.ask("POST", f"recordings/live/{name}/stop")
+    await client.event("RecordingFinished")
+    await client.ask("POST", f"recordings/live/{name}/stop")
+    await client.ask("POST", "bridges/b/record", record)
+    # A moment for the recorder to leave: while it is in the bridge, Asterisk tells more of who stays alone.
+    await client.ask("POST", "channels/x/play/one", media("a"))
+    await client.event("PlaybackFinished", 3)
+    await client.ask("DELETE", "channels/y")
+    await client.event("ChannelDestroyed")
+    await client.ask("POST", "channels/x/play/alone", media("b"))
+    await client.event("PlaybackFinished", 4)
+    await client.ask("DELETE", "bridges/b")
+    await client.event("BridgeDestroyed")
+    await client.ask("DELETE", "bridges/b")
+    await client.ask("DELETE", "channels/x")
+    await client.event("ChannelDestroyed", 2)
+    await client.ask("GET", f"recordings/stored/{name}")
+    for _ in range(2):
+        await client.ask("DELETE", f"recordings/stored/{name}")
+
+
+@scene
 async def a_channel_enters_a_bridge_after_what_it_plays(client: Client) -> None:
     await client.up("0110", "x")
     await client.ask("POST", "bridges/b", {"type": "mixing"})
