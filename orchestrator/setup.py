@@ -256,4 +256,9 @@ def virtual_settings(pbx: PbxConfig) -> "Settings":
     esl = pbx.url.startswith("esl:")
     mounts = {pbx.sounds: (packaged_root(), *(Path(folder) for folder in virtual.library))}
     settings = settings_of(virtual, mounts, pbx.username, pbx.password or DEFAULT_PASSWORD)
-    return replace(settings, ari=None if esl else where, esl=where if esl else None)
+    return replace(
+        settings,
+        ari=None if esl else where,
+        esl=where if esl else None,
+        recordings=Path(pbx.recordings) if esl else None,
+    )

@@ -60,6 +60,12 @@ class VirtualNode:
     async def check_sounds(self, sounds: Sequence[str]) -> SoundCheck:
         return await self._there().check_sounds(sounds)
 
+    async def fetch_recording(self, recording: str) -> bytes:
+        return await self._there().fetch_recording(recording)
+
+    async def delete_recording(self, recording: str) -> None:
+        await self._there().delete_recording(recording)
+
     def _there(self) -> Pbx:
         if self._adapter is None:
             raise PbxUnreachable(f"pbx {self._name}: not running; start run() first")
