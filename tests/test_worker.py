@@ -65,7 +65,13 @@ class House:
         monkeypatch.setattr(setup, "load_prompts", lambda config: library)
 
     def _make(
-        self, pbx: Pbx, sink: Sink, clock: object, app: str | None = None, reacted: object = None
+        self,
+        pbx: Pbx,
+        sink: Sink,
+        clock: object,
+        app: str | None = None,
+        reacted: object = None,
+        may_connect: object = None,
     ) -> FakePbx:
         def heard(signal: Any) -> None:
             sink(signal)
