@@ -28,6 +28,7 @@ ARI, ESL, CONTROL = "127.0.0.1:8088", "127.0.0.1:8021", "127.0.0.1:8099"
 @click.option(
     "--sounds", multiple=True, metavar="DIR", help="A PBX's folder of sounds; more than one may be."
 )
+@click.option("--recordings", metavar="DIR", help="Where recordings over ESL become files.")
 @click.option("--keep-heard", type=click.IntRange(0), metavar="N", help="Ended calls whose sound is kept.")
 @config_option
 @json_option
@@ -37,6 +38,7 @@ def virtual_pbx(
     control: str,
     speed: float | None,
     sounds: tuple[str, ...],
+    recordings: str | None,
     keep_heard: int | None,
     config_file: str | None,
     as_json: bool,
@@ -55,6 +57,7 @@ def virtual_pbx(
         control=_address(control, "--control"),
         speed=settings.speed if speed is None else speed,
         folders=tuple(Path(folder) for folder in sounds),
+        recordings=settings.recordings if recordings is None else Path(recordings).absolute(),
         keep_heard=settings.keep_heard if keep_heard is None else keep_heard,
     )
     if settings.control is not None and not is_loopback(settings.control[0]):
