@@ -8,6 +8,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
+from orchestrator.cli.callback_checks import check_callbacks
 from orchestrator.cli.checks import Row
 from orchestrator.cli.esl_checks import check_freeswitch
 from orchestrator.cli.probe import probe_app, unreachable
@@ -109,6 +110,7 @@ async def _ask(
             yield Row("ok", what, f"all {check.checked} sounds are there")
     if probe is not None:
         yield heard(what, probe, await sounds.check(http, settings, (probe.sound,)))
+    yield await check_callbacks(http, settings)
     row = await _check_endpoint(http, settings, pbx)
     if row is not None:
         yield row

@@ -415,6 +415,7 @@ async def what_is_not_there(client: Client) -> None:
         ("GET", "sounds/none"),
         ("GET", "applications/none"),
         ("GET", "endpoints/PJSIP/none"),
+        ("GET", "asterisk/modules/none.so"),
     ):
         await client.ask(method, path, media("a"))
     await client.ask("GET", "sounds", lang="zz")

@@ -7,6 +7,23 @@ from orchestrator.pbx.virtual.ari.face import AriFace
 from orchestrator.pbx.virtual.ari.request import NO_CONTENT, Answer, Request, fault, ok
 from orchestrator.pbx.virtual.ari.shapes import ENTITY, VERSION, Json, stamp
 
+_MODULES = frozenset(
+    {
+        "bridge_simple.so",
+        "bridge_softmix.so",
+        "chan_bridge_media.so",
+        "chan_pjsip.so",
+        "format_pcm.so",
+        "format_wav.so",
+        "res_ari_bridges.so",
+        "res_ari_channels.so",
+        "res_ari_playbacks.so",
+        "res_ari_recordings.so",
+        "res_stasis_playback.so",
+        "res_stasis_recording.so",
+    }
+)
+"""Those of Asterisk's whose work is done here."""
 _NO_APP = fault(404, "Application not found")
 
 
@@ -33,6 +50,13 @@ def info(face: AriFace, request: Request) -> Answer:
     if any(each not in parts for each in only):
         return fault(400, "Invalid parameter only")
     return ok({name: part for name, part in parts.items() if not only or name in only})
+
+
+def module(face: AriFace, request: Request) -> Answer:
+    name = request.ids[0]
+    if name not in _MODULES:
+        return fault(404, "Module could not be found in running modules")
+    return ok({"name": name, "description": "", "use_count": 0, "status": "Running", "support_level": "core"})
 
 
 def variable(face: AriFace, request: Request) -> Answer:

@@ -50,6 +50,7 @@ OPERATIONS: Final = (
     ),
     Operation("GET", "asterisk/info", "getInfo", on_system.info, "only[]"),
     Operation("GET", "asterisk/ping", "ping", on_system.ping),
+    Operation("GET", "asterisk/modules/{moduleName}", "getModule", on_system.module),
     Operation("GET", "asterisk/variable", "getGlobalVar", on_system.variable, "variable"),
     Operation("POST", "asterisk/variable", "setGlobalVar", on_system.variable, "variable value"),
     Operation("GET", "bridges", "list", on_bridges.listed),
