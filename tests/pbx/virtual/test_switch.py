@@ -145,6 +145,21 @@ def test_who_is_in_a_bridge_hears_the_other_and_not_himself(tmp_path: Path) -> N
     assert samples.index(5) == 4000
 
 
+def test_a_callee_says_one_sound_after_another_and_all_of_it_again(tmp_path: Path) -> None:
+    write_sound(tmp_path, "one", [5] * 800)
+    write_sound(tmp_path, "two", [7] * 400)
+    world = World(tmp_path, callees={"1": Callee(says="one&missing&two", says_again=0.5)})
+    leg = world.dial("1")
+    world.timeline.advance(0.002)
+    ear = world.switch.listen(leg)
+    world.timeline.advance(1.0)
+    said = [5] * 800 + [7] * 400
+    assert samples_in(ear.pcm(world.timeline.now())) == [*said, *[0] * 4000, *said, *[0] * 1600]
+    world.switch.end(leg, 16)
+    world.timeline.advance(1.0)
+    assert samples_in(ear.pcm(world.timeline.now()))[8000:] == [0] * 8000
+
+
 def test_only_so_many_ended_calls_are_kept() -> None:
     world = World(keep_heard=2)
     for n in range(3):

@@ -145,3 +145,14 @@ async def test_a_bridge_records_everybody_in_it_mixed(tmp_path: Path) -> None:
     assert samples.count(130) > 3000
     assert samples.count(30) > 3000
     assert desk.listener.of("RecordingFinished")[0]["recording"]["target_uri"] == "bridge:b"
+
+
+async def test_one_that_is_added_again_leaves_and_enters_anew() -> None:
+    desk = Desk()
+    desk.up(channel="x")
+    desk.up(channel="y")
+    bridge(desk, "x", "y")
+    desk.listener.events.clear()
+    assert desk.ask("POST", "bridges/b/addChannel", channel="x").status == 204
+    assert desk.listener.kinds == ["ChannelLeftBridge", "ChannelEnteredBridge"]
+    assert sorted(said(desk.ask("GET", "bridges/b"))["channels"]) == ["x", "y"]

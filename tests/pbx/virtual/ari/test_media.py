@@ -253,3 +253,18 @@ def test_sounds_are_listed_by_language(tmp_path: Path) -> None:
     assert desk.ask("GET", "sounds", lang="zz").status == 404
     assert said(desk.ask("GET", "sounds/digits%2F1"))["id"] == "digits/1"
     assert desk.ask("GET", "sounds/nosuch").status == 404
+
+
+def test_a_ringing_tone_is_heard_as_it_rings_until_it_is_stopped() -> None:
+    desk = Desk()
+    desk.up()
+    desk.ask("POST", "channels/c/play/p", {"media": ["tone:ring"]})
+    desk.pass_time(7)
+    assert desk.ask("DELETE", "playbacks/p").status == 204
+    desk.pass_time(2)
+    assert course(desk.listener) == [(STARTED, "ring", "playing"), (FINISHED, "ring", "done")]
+    ear = desk.switch.legs["c"].ear
+    assert ear is not None
+    samples = samples_in(ear.pcm(desk.timeline.now()))
+    rings = [any(samples[8000 * second + 100 : 8000 * second + 7900]) for second in range(9)]
+    assert rings == [True, True, False, False, False, False, True, False, False]
