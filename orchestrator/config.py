@@ -366,10 +366,18 @@ def _check(config: Config) -> None:
             faults.append(Fault(f"{at}.app", shared))
         faults += _faults_of_pbx(at, pbx)
     if config.ledger.url.startswith(("postgresql:", "postgres:")):
-        faults.append(Fault("ledger.url", "PostgreSQL is not supported by this version; use sqlite:///FILE."))
+        if config.ledger.key is None:
+            mend = "make one with: openssl rand -base64 32"
+            faults.append(
+                Fault("ledger.key_file", f"required with PostgreSQL: every worker needs the same; {mend}")
+            )
     elif not config.ledger.url.removeprefix("sqlite:///") or not config.ledger.url.startswith("sqlite:///"):
         faults.append(
-            Fault("ledger.url", "must name a file: sqlite:///ledger.db, or four slashes and a full path.")
+            Fault(
+                "ledger.url",
+                "must name a file (sqlite:///ledger.db, or four slashes and a full path) or a server"
+                " (postgresql://user@host/database).",
+            )
         )
     faults += faults_of_intakes(config.intake, config.notify.url)
     posted = config.notify.url is not None and not config.notify.url.startswith(REPLY_SCHEME)

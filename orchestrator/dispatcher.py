@@ -33,6 +33,9 @@ YIELD: Final = 0.001
 that order."""
 STALE: Final = 2.0
 """Seconds after which a claim that was long in coming is given back: its timers began when it was made."""
+MISSED: Final = 0.02
+"""Seconds after its own start at which a claim that has one is given back: with other workers' it would be
+one too many."""
 
 _log = structlog.get_logger(__name__)
 _decode_script = msgspec.json.Decoder(Script).decode
@@ -235,10 +238,12 @@ class NodeDispatcher:
         if pause > 2 * CLAIM_AHEAD:  # the pace was cut meanwhile
             self._give_back(claim, now)
             return
+        pause = max(pause, claim.start_at - now)
         if pause > 0:
             await asyncio.sleep(pause)
             now = self._clock()
         late = now >= min(claim.job.expires_at, claim.at + STALE)  # the ledger was stuck meanwhile
+        late = late or 0 < claim.start_at < now - MISSED
         if late or self._health.limit(now) <= 0:
             self._give_back(claim, now)
             return

@@ -39,6 +39,11 @@ def ledger_path(config: Config) -> Path:
     return config.path(config.ledger.url.removeprefix("sqlite:///"))
 
 
+def is_shared(config: Config) -> bool:
+    """Whether the ledger is one that any number of workers may have."""
+    return config.ledger.url.startswith(("postgresql:", "postgres:"))
+
+
 def load_seal(config: Config) -> Seal:
     """The seal with the configured key, or the one beside the ledger.
 

@@ -10,7 +10,7 @@ import contextlib
 import gc
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import structlog
@@ -26,10 +26,9 @@ from orchestrator.http.health import listening
 from orchestrator.http.settings import Http
 from orchestrator.http.watching import Watching
 from orchestrator.intake.running import Intakes
-from orchestrator.ledger.errors import LeaseLost, LedgerUnusable
-from orchestrator.ledger.port import Ledger
+from orchestrator.ledger.errors import LeaseLost
 from orchestrator.ledger.records import Script
-from orchestrator.ledger.sqlite import SqliteLedger
+from orchestrator.ledgers import Held, held
 from orchestrator.live import LiveCalls
 from orchestrator.meters import Meters
 from orchestrator.notify.errors import NotifyError
@@ -38,7 +37,6 @@ from orchestrator.pbx.errors import PbxError
 from orchestrator.pbx.port import Link, Pbx
 from orchestrator.prompts import Library
 from orchestrator.report import trunk_of
-from orchestrator.tenure import Tenure, take_tenure
 from orchestrator.upkeep import (
     batch_cdrs,
     flush_cdrs,
@@ -47,7 +45,6 @@ from orchestrator.upkeep import (
     keep_gauges,
     keep_health,
     keep_recordings,
-    settle_clock,
     watch,
 )
 
@@ -79,14 +76,12 @@ class Worker:
     def __init__(
         self,
         config: Config,
-        ledger: Ledger,
+        holding: Held,
         library: Library,
         seal: Seal,
-        clock: Clock,
-        tenure: Tenure,
-        apps: Mapping[str, str],
         only: str | None,
     ) -> None:
+        ledger, clock = holding.ledger, holding.clock
         self.meters = Meters()
         self.draining = False
         self._config = config
@@ -95,7 +90,7 @@ class Worker:
         self._seal = seal
         self._clock = clock
         self._only = only
-        self._tenure = tenure
+        self._keep_hold, self._holds = holding.keep, holding.holds
         self._nodes: dict[str, Node] = {}
         url, name = config.notify.url, config.worker.name
         self.live = LiveCalls(
@@ -107,7 +102,7 @@ class Worker:
             meters=self.meters,
             max_queued=sum(pbx.max_queued for pbx in config.pbx) or 1,
             on_freed=self._freed,
-            may_act=tenure.holds,
+            may_act=holding.holds,
         )
         self.live.on_link = self._linked
         self.live.next_start = lambda name: self._nodes[name].dispatcher.next_start()
@@ -124,13 +119,15 @@ class Worker:
                 secrets.SystemRandom().random,
                 meter=self.meters,
                 wall=time.time,
-                may_send=tenure.holds,
+                may_send=holding.holds,
                 carriers=self.intakes.replies,
             )
             ledger.on_deliveries = self.notifier.offer
         for pbx in config.pbx:
             reacted = self.meters.reaction_seconds.labels(pbx.name).observe
-            adapter = setup.make_pbx(pbx, self.live.sink, clock, apps[pbx.name], reacted, tenure.holds)
+            adapter = setup.make_pbx(
+                pbx, self.live.sink, clock, holding.apps[pbx.name], reacted, holding.holds
+            )
             dispatcher = NodeDispatcher(
                 pbx,
                 ledger,
@@ -211,7 +208,7 @@ class Worker:
                     group.create_task(job)
                     for job in (
                         self._ledger.broken(),
-                        self._tenure.keep(self._ledger, self._clock, self._config.worker.lease),
+                        self._keep_hold(),
                         self.sweeper.run(),
                         watch(self._ledger, self.wake),
                         keep_forgetting(self._ledger, self._clock, self._config.ledger.keep_days),
@@ -244,7 +241,7 @@ class Worker:
         rules = setup.rules(self._config, self._library, self._seal)
 
         def may_take() -> bool:
-            return self._may_dial() and self._tenure.holds()
+            return self._may_dial() and self._holds()
 
         registry = self.meters.registry
         await self.intakes.run(self._ledger, rules, self._clock, registry, may_take, self.wake)
@@ -319,7 +316,7 @@ class Worker:
 
     async def _problem_of(self, node: Node) -> str | None:
         """Settle what was missed. Why the node cannot be dialled with, or None."""
-        if not self._tenure.holds():  # what it would hang up as strays may be the next owner's calls
+        if not self._holds():  # what it would hang up as strays may be the next owner's calls
             return "it is not certain that the ledger is still this worker's"
         try:
             await node.pbx.reconcile(self.live.channels_on(node.name))
@@ -360,20 +357,6 @@ def _spare_the_collector() -> None:
     gc.set_threshold(GC_THRESHOLD, 20, 20)
 
 
-@contextlib.asynccontextmanager
-async def opened(config: Config, token: int | None = None) -> AsyncIterator[SqliteLedger]:
-    """The ledger, for as long as the block runs; with the owner's `token`, for as long as that is valid.
-
-    Raises `LedgerUnusable`.
-    """
-    path = setup.ledger_path(config)
-    ledger = await SqliteLedger.open(path, config.ledger.commit_interval, token)
-    try:
-        yield ledger
-    finally:
-        await ledger.close()
-
-
 async def run_worker(
     config: Config,
     stop: asyncio.Event,
@@ -396,10 +379,6 @@ async def run_worker(
     if not config.pbx:
         raise ConfigError("no PBX is configured: add a [[pbx]] section (see the README)")
     seal, library = setup.load_seal(config), setup.load_prompts(config)
-    path = setup.ledger_path(config)
-    # A call made beside a worker must not take the worker's application from it.
-    beside = None if only is None else f"orchestrator-{secrets.token_hex(4)}"
-    apps = {pbx.name: beside or pbx.app for pbx in config.pbx}
     waited: list[str] = []
 
     def stand_by(owner: str) -> None:
@@ -407,36 +386,19 @@ async def run_worker(
         if standing_by is not None:
             standing_by(owner)
 
-    tenure = await take_tenure(
-        path,
-        config.worker.name,
-        apps,
-        clock,
-        patience=config.worker.lease,
-        stop=stop,
-        standing_by=stand_by if standing_by is not None else None,
-    )
-    if tenure is None:
-        if stop.is_set():
+    alone = only is not None
+    stands_by = stand_by if standing_by is not None else None
+    async with held(config, clock, stop, stands_by, alone=alone, begun=begun) as holding:
+        if holding is None:
             return
-        raise LedgerUnusable(
-            f"another worker runs on {path.absolute()}; stop it, or give this one its own ledger"
-        )
-    try:
-        begun()
-        async with opened(config, tenure.token) as ledger:
-            await settle_clock(ledger, tenure.before, clock)
-            apps = tenure.apps if only is None else apps
-            worker = Worker(config, ledger, library, seal, clock, tenure, apps, only)
-            if only is None:
-                await worker.adopt()
-            _spare_the_collector()
-            async with contextlib.AsyncExitStack() as stack:
-                if config.http is not None and only is None:
-                    app = app_of(worker.front(config.http))
-                    serving = listening(app, config.http.listen, patient=bool(waited))
-                    await stack.enter_async_context(serving)
-                started(worker)
-                await worker.run(stop)
-    finally:
-        tenure.release()
+        worker = Worker(config, holding, library, seal, only)
+        if not alone:
+            await worker.adopt()
+        _spare_the_collector()
+        async with contextlib.AsyncExitStack() as stack:
+            if config.http is not None and not alone:
+                app = app_of(worker.front(config.http))
+                serving = listening(app, config.http.listen, patient=bool(waited))
+                await stack.enter_async_context(serving)
+            started(worker)
+            await worker.run(stop)

@@ -227,7 +227,7 @@ async def test_a_worker_that_may_have_lost_the_ledger_hangs_up_no_strays(
     async with house.working() as worker:
         await house.until(lambda: worker.why_not_ready() is None)
         pbx, certain = house.pbx["ast1"], False
-        monkeypatch.setattr(worker._tenure, "holds", lambda: certain)
+        monkeypatch.setattr(worker, "_holds", lambda: certain)
         pbx.link(False)
         pbx.link(True)
         await house.until(lambda: "not certain" in (worker.why_not_ready() or ""))

@@ -16,16 +16,16 @@ from orchestrator.cli.fail import WORK_FAILED, Failure
 from orchestrator.cli.options import check_ledger_folder
 from orchestrator.cli.probe import check_nodes
 from orchestrator.cli.timeline import Story, story
-from orchestrator.cli.workers import worker_runs
 from orchestrator.clock import Clock, steady_clock
 from orchestrator.config import Config, ConfigError
 from orchestrator.guard.seal import Seal
 from orchestrator.intake.accept import accept
 from orchestrator.ledger.errors import LedgerUnusable
+from orchestrator.ledger.port import Ledger
 from orchestrator.ledger.records import Summary
-from orchestrator.ledger.sqlite import SqliteLedger
+from orchestrator.ledgers import opened, worker_runs
 from orchestrator.prompts import Library
-from orchestrator.worker import Worker, opened, run_worker
+from orchestrator.worker import Worker, run_worker
 
 TICK = 0.04
 """Seconds between two looks at the ledger, and two frames of the display."""
@@ -94,9 +94,7 @@ class _Quit(Exception):
 class Following:
     """Follows one job, with a worker for it where nobody else is one."""
 
-    def __init__(
-        self, config: Config, ledger: SqliteLedger, job_id: str, clock: Clock, display: Display
-    ) -> None:
+    def __init__(self, config: Config, ledger: Ledger, job_id: str, clock: Clock, display: Display) -> None:
         self._config = config
         self._ledger = ledger
         self._job_id = job_id

@@ -10,7 +10,7 @@ from orchestrator.cli.options import check_ledger_exists, config_option, json_op
 from orchestrator.cli.workers import worker_hint
 from orchestrator.config import Config
 from orchestrator.ledger.records import JobRow, JobState
-from orchestrator.worker import opened
+from orchestrator.ledgers import opened
 
 
 @click.command()

@@ -13,10 +13,10 @@ from typing import Final, Literal
 import msgspec
 
 from orchestrator import setup
-from orchestrator.cli.workers import worker_runs
 from orchestrator.config import Config, ConfigError
 from orchestrator.guard.seal import Seal, SealError, key_beside, parse_key
 from orchestrator.ledger.schema import MIGRATIONS
+from orchestrator.ledgers import worker_runs
 from orchestrator.prompts import Library, check_templates
 
 Level = Literal["ok", "warn", "fail"]

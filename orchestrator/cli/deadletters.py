@@ -12,8 +12,8 @@ from orchestrator.cli.options import check_ledger_exists, config_option, json_op
 from orchestrator.cli.workers import worker_hint
 from orchestrator.config import Config
 from orchestrator.ledger.records import DeadLetter
+from orchestrator.ledgers import opened
 from orchestrator.notify.payload import rfc3339
-from orchestrator.worker import opened
 
 
 @click.group()

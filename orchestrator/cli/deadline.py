@@ -9,8 +9,9 @@ import structlog
 
 from orchestrator.config import Config
 from orchestrator.ledger.errors import LedgerClosed, LedgerStuck
-from orchestrator.ledger.sqlite import SqliteLedger
-from orchestrator.setup import ledger_path
+from orchestrator.ledger.port import Ledger
+from orchestrator.ledgers import name_of
+from orchestrator.setup import is_shared
 
 T = TypeVar("T")
 
@@ -19,7 +20,7 @@ DEADLINE = 10.0
 
 
 async def in_time(
-    config: Config, ledger: SqliteLedger, request: Coroutine[Any, Any, T], left: str = "Nothing was stored."
+    config: Config, ledger: Ledger, request: Coroutine[Any, Any, T], left: str = "Nothing was stored."
 ) -> T:
     """What one request of the ledger returns.
 
@@ -37,9 +38,10 @@ async def in_time(
             why = ledger.fault
         return await task
     except LedgerClosed:
+        mend = "See that PostgreSQL runs" if is_shared(config) else "Free disk space, or end what locks it"
         raise LedgerStuck(
-            f"the ledger {ledger_path(config).absolute()} cannot be written now: "
-            f"{why or 'it does not answer'}. Free disk space, or end what locks it, then try again. {left}"
+            f"the ledger {name_of(config)} cannot be written now: "
+            f"{why or 'it does not answer'}. {mend}, then try again. {left}"
         ) from None
     finally:
         task.cancel()

@@ -12,8 +12,8 @@ from orchestrator.cli.checks import Row
 from orchestrator.cli.options import config_option, json_option, print_json, read_config
 from orchestrator.cli.pbx_checks import check_pbx
 from orchestrator.cli.speech_checks import check_speech, probing
-from orchestrator.cli.workers import worker_runs
 from orchestrator.config import Config, ConfigError
+from orchestrator.ledgers import worker_runs
 from orchestrator.notify.errors import NotifyError
 from orchestrator.notify.sign import parse_secret
 from orchestrator.setup import notify_settings, secrets_of

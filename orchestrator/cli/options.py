@@ -3,14 +3,13 @@
 import json
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from orchestrator.cli.fail import UNUSABLE, Failure
 from orchestrator.config import Config, ConfigError, find_config, load_config
-from orchestrator.setup import ledger_path
+from orchestrator.setup import is_shared, ledger_path
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,22 +44,23 @@ def read_config_if_any(config_file: str | None) -> Config:
     return load_config(path)
 
 
-def check_ledger_exists(config: Config) -> Path:
-    """The ledger's file, for a command that has no use for an empty one.
+def check_ledger_exists(config: Config) -> None:
+    """For a command that has no use for an empty ledger: see that its file is there. A server is asked later.
 
     Raises `Failure`.
     """
     path = ledger_path(config)
-    if not path.exists():
+    if not is_shared(config) and not path.exists():
         raise Failure(f"there is no ledger {path} yet. Submit a job first, or correct ledger.url.", UNUSABLE)
-    return path
 
 
 def check_ledger_folder(config: Config) -> None:
-    """See that the ledger can be made, before anything else is done.
+    """See that the ledger's file can be made, before anything else is done. A server is asked later.
 
     Raises `Failure`.
     """
+    if is_shared(config):
+        return
     folder = ledger_path(config).absolute().parent
     if not folder.is_dir():
         raise Failure(

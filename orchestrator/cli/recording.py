@@ -14,8 +14,8 @@ from orchestrator.cli.fail import UNREACHABLE, WORK_FAILED, Failure
 from orchestrator.cli.options import check_ledger_exists, config_option, json_option, print_json, read_config
 from orchestrator.clock import steady_clock
 from orchestrator.config import Config
+from orchestrator.ledgers import opened
 from orchestrator.pbx.errors import PbxError, RecordingNotFound
-from orchestrator.worker import opened
 
 
 @click.command()

@@ -10,11 +10,12 @@ import click
 import structlog
 import uvloop
 
-from orchestrator import __version__, setup, systemd
+from orchestrator import __version__, systemd
 from orchestrator.cli.logs import configure_logs
 from orchestrator.cli.options import check_ledger_folder, config_option, read_config
 from orchestrator.clock import steady_clock
 from orchestrator.config import Config, ConfigError
+from orchestrator.ledgers import name_of
 from orchestrator.worker import run_worker
 
 _log = structlog.get_logger(__name__)
@@ -81,7 +82,7 @@ def _stand_by(config: Config, owner: str) -> None:
         "worker_standing_by",
         worker=config.worker.name,
         owner=owner,
-        ledger=str(setup.ledger_path(config).absolute()),
+        ledger=name_of(config),
         note="takes over when the owner dies or stalls",
     )
 
@@ -92,7 +93,7 @@ def _say_hello(config: Config) -> None:
         "worker_starting",
         worker=config.worker.name,
         version=__version__,
-        ledger=str(setup.ledger_path(config).absolute()),
+        ledger=name_of(config),
         nodes=[f"{pbx.name} ({pbx.kind} at {pbx.url})" for pbx in config.pbx],
         notify=config.notify.url or "only where jobs say",
         http=listen,

@@ -11,12 +11,11 @@ from orchestrator.cli.fail import WORK_FAILED, Failure
 from orchestrator.cli.options import check_ledger_exists, config_option, json_option, print_json, read_config
 from orchestrator.cli.plain import step_fields, undelivered
 from orchestrator.cli.timeline import Story, details, notified, signals, story, told_of
-from orchestrator.cli.workers import worker_runs
 from orchestrator.config import Config
 from orchestrator.job import INTERNAL
 from orchestrator.ledger.records import Summary
+from orchestrator.ledgers import opened, worker_runs
 from orchestrator.notify.payload import rfc3339
-from orchestrator.worker import opened
 
 
 @click.command()

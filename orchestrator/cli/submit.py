@@ -19,8 +19,8 @@ from orchestrator.config import Config
 from orchestrator.guard.seal import Seal
 from orchestrator.intake.accept import Rules, accept
 from orchestrator.ledger.records import JobState, NewJob
+from orchestrator.ledgers import opened
 from orchestrator.validate import Fault, Invalid
-from orchestrator.worker import opened
 
 Line = tuple[int, bytes]
 _AT_ONCE = 500

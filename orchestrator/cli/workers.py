@@ -1,19 +1,7 @@
-"""Whether a worker runs on the ledger."""
+"""What to say where no worker runs on the ledger."""
 
 from orchestrator.config import Config
-from orchestrator.ledger.sqlite import WorkerLock
-from orchestrator.setup import ledger_path
-
-
-def worker_runs(config: Config) -> bool:
-    """Whether some process is the ledger's worker now."""
-    path = ledger_path(config)
-    if not path.with_name(path.name + ".lock").exists():
-        return False
-    lock = WorkerLock.take(path)
-    if lock is not None:
-        lock.release()
-    return lock is None
+from orchestrator.ledgers import worker_runs
 
 
 def worker_hint(config: Config) -> str:
