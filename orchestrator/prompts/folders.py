@@ -111,7 +111,8 @@ def sounds(folder: Path, prefix: str) -> dict[str, Sound]:
         suffix = path.suffix[1:]
         if suffix not in ("wav", *ENCODINGS):
             continue
-        inside(path, folder)
+        if path.is_symlink():  # the folders on the way are none: the walk does not follow them
+            inside(path, folder)
         name = path.relative_to(folder).with_suffix("").as_posix()
         if not SOUND_NAME.fullmatch(name):
             raise LibraryError(

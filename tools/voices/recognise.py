@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 import numpy as np
-from faster_whisper import WhisperModel  # type: ignore[import-not-found]
+from faster_whisper import WhisperModel
 
 from orchestrator.audio.g711 import decode_ulaw
 from tools.voices.kokoro import Samples
@@ -54,14 +54,18 @@ def _codes(seed: int) -> list[str]:
 
 
 def _played(folder: Path, code: str) -> Samples:
-    """What a callee's telephone plays, at the 16 kHz that the recogniser takes."""
+    """What a callee's telephone plays."""
     with (folder / "language.toml").open("rb") as file:
         table = tomllib.load(file)
     lead = next(name for name in table["phrases"].values() if name.endswith("/your-verification-code-is"))
-    idle = b"\xff" * 8
-    parts = [idle * 200, (folder / f"{lead}.ulaw").read_bytes(), idle * 300]
+    parts = [(folder / f"{lead}.ulaw").read_bytes(), b"\xff" * 8 * 300]
     parts += [(folder / f"{table['digits'][digit]}.ulaw").read_bytes() for digit in code]
-    pcm = np.frombuffer(decode_ulaw(b"".join([*parts, idle * 500])), dtype="<i2") / 32768
+    return as_heard(np.frombuffer(decode_ulaw(b"".join(parts)), dtype="<i2") / 32768)
+
+
+def as_heard(played: Samples) -> Samples:
+    """Between 200 and 500 ms of an idle line, with its noise, at the 16 kHz that the recogniser takes."""
+    pcm = np.concatenate([np.zeros(1600), played, np.zeros(4000)])
     noise = np.random.default_rng(1).normal(0, 10 ** (_LINE_NOISE_DB / 20), len(pcm))
     spectrum = np.fft.rfft(pcm + noise)
     return (2 * np.fft.irfft(spectrum, 2 * len(pcm))).astype(np.float32)
