@@ -1,6 +1,7 @@
 """What `doctor` asks a FreeSWITCH node, over a connection of its own."""
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator
 from typing import Final
@@ -63,6 +64,8 @@ async def _ask(
         said = "its ESL password is the one that everybody knows"
         yield Row("warn", what, said, "choose another in event_socket.conf.xml")
     yield await _check_modules(connection, pbx)
+    async for row in _check_callbacks(connection, pbx):
+        yield row
     async for row in _check_limits(connection, pbx):
         yield row
     level = _LEVEL.search(await connection.ask(Command("api fsctl loglevel")))
@@ -92,6 +95,24 @@ async def _check_modules(connection: Connection, pbx: PbxConfig) -> Row:
     if absent:
         return Row("fail", what, f"{', '.join(absent)} is not loaded", "load it in modules.conf.xml")
     return Row("ok", what, f"{', '.join(needed)} are loaded")
+
+
+async def _check_callbacks(connection: Connection, pbx: PbxConfig) -> AsyncIterator[Row]:
+    """What only a callback needs: a ringing tone, and a folder of recordings that we may use.
+
+    A folder that is not there yet is no fault: FreeSWITCH makes it when it first records.
+    """
+    what, tones = f"pbx {pbx.name}", "mod_tone_stream"
+    if (await connection.ask(module_exists(tones))).strip() == "false":
+        said = f"{tones} is not loaded: the caller of a callback hears no ringing tone"
+        yield Row("warn", what, said, "load it in modules.conf.xml")
+    if not _usable(pbx.recordings):
+        said = f"recordings in {pbx.recordings} cannot be read and deleted by this user"
+        yield Row("warn", what, said, "give its group, the worker's, every right there: chmod 2770")
+
+
+def _usable(folder: str) -> bool:
+    return not os.path.isdir(folder) or os.access(folder, os.R_OK | os.W_OK | os.X_OK)
 
 
 async def _check_limits(connection: Connection, pbx: PbxConfig) -> AsyncIterator[Row]:

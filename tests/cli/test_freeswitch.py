@@ -58,6 +58,7 @@ async def test_a_node_without_fault_says_what_it_is(small: Library) -> None:
     ("script", "changes", "level", "said", "mend"),
     [
         (answering(module_exists="false"), {}, "fail", "mod_sndfile", "modules.conf.xml"),
+        (answering(module_exists="false"), {}, "warn", "hears no ringing tone", "modules.conf.xml"),
         (answering(file_exists="false"), {}, "fail", "sounds are missing", "orchestrator sounds install"),
         (answering(sofia="Invalid Gateway!\n"), {}, "fail", "no gateway carrier", "sofia.conf.xml"),
         (answering(sofia="Status  \tDOWN\n"), {}, "warn", "gateway carrier is not up", "sofia status"),
@@ -83,6 +84,16 @@ async def test_each_fault_is_told_with_its_mend(
 ) -> None:
     rows = await rows_of(FakeEsl(script), small, **changes)
     assert [row for row in rows if row.level == level and said in row.said and mend in row.mend], rows
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_a_folder_of_recordings_that_cannot_be_used_is_worth_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: bool
+) -> None:
+    # As root every folder can be used, so the answer is given here.
+    monkeypatch.setattr("os.access", lambda path, mode: allowed)
+    rows = await rows_of(FakeEsl(), recordings=str(tmp_path))
+    assert any("cannot be read and deleted" in row.said for row in rows) is not allowed
 
 
 async def test_everybodys_password_is_worth_a_warning() -> None:
