@@ -10,6 +10,7 @@ message with a `message_id`; one with neither is refused, as it could be dialled
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +32,10 @@ HEARTBEAT: Final = 10
 """Seconds without a sign of life after which either side gives the connection up."""
 FAULTS: Final = (AMQPError, DeliveryError, OSError, TimeoutError, ChannelInvalidStateError)
 """All that a lost connection, or a broker that refuses, can raise."""
+
+# What goes wrong with a connection is told once, by `intake_down`.
+for _library in ("aio_pika", "aiormq"):
+    logging.getLogger(_library).setLevel(logging.CRITICAL)
 
 
 async def connect(intake: Intake) -> AbstractConnection:
@@ -70,7 +75,8 @@ class AmqpSource:
             connection = await connect(intake)
             try:
                 dead = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": intake.dead_place}
-                await see_to(connection, intake.dead_place, {})
+                for place in filter(None, (intake.dead_place, intake.replies)):
+                    await see_to(connection, place, {})
                 await see_to(connection, intake.jobs, dead)
                 await self._read(connection, desk)
             finally:

@@ -84,7 +84,8 @@ class NatsSource:
             try:
                 jetstream = client.jetstream(timeout=TIMEOUT)
                 stream = await stream_of(jetstream, intake, intake.jobs, work_queue=True)
-                await stream_of(jetstream, intake, intake.dead_place)
+                for place in filter(None, (intake.dead_place, intake.replies)):
+                    await stream_of(jetstream, intake, place)
                 await self._make_consumer(jetstream, stream)
                 inbox = client.new_inbox()
                 await client.subscribe(inbox, cb=put, pending_msgs_limit=0, pending_bytes_limit=0)

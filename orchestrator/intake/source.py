@@ -10,7 +10,7 @@ from orchestrator.notify.carrier import Carrier
 from orchestrator.pbx.backoff import full_jitter
 
 FIRST_WAIT: Final = 0.2
-LONGEST_WAIT: Final = 15.0
+LONGEST_WAIT: Final = 5.0
 """Seconds between two tries to connect, at the most."""
 LAG_EVERY: Final = 5.0
 """Seconds between two looks how much waits in the queue."""
