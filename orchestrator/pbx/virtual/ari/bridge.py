@@ -64,9 +64,13 @@ class Bridge:
             app.bridges[self.id] = None
         self.channels.append(channel)
         channel.bridge = self
+        self.mix(channel)
+        channel.tell("ChannelEnteredBridge", {"bridge": self.shape()})
+
+    def mix(self, channel: "Channel") -> None:
+        """It hears the others, and they hear it."""
         if not self.holding:
             self._face.switch.enter(channel.leg, self.room)
-        channel.tell("ChannelEnteredBridge", {"bridge": self.shape()})
 
     def remove(self, channel: "Channel") -> None:
         """It leaves."""

@@ -27,13 +27,18 @@ class ToChannel:
         return f"channel:{self._channel.leg.id}"
 
     def hear(self, sounding: Sounding, at: float) -> None:
-        """The callee hears this, unless he is muted."""
+        """The callee hears this, unless he is muted. Meanwhile he and those in a bridge with him do not hear
+        each other [measured]."""
+        if self._channel.bridge is not None:
+            self._face.switch.leave(self._channel.leg)
         if self._channel.muted not in ("out", "both"):
             self._channel.leg.hear(sounding, at)
 
     def unhear(self, sounding: Sounding, at: float) -> None:
         """No more."""
         self._channel.leg.unhear(sounding, at)
+        if self._channel.bridge is not None:
+            self._channel.bridge.mix(self._channel)
 
     def tell_of_playback(self, kind: str, shape: Callable[[], Json]) -> None:
         """To whoever listens to the channel."""

@@ -156,3 +156,25 @@ async def test_one_that_is_added_again_leaves_and_enters_anew() -> None:
     assert desk.ask("POST", "bridges/b/addChannel", channel="x").status == 204
     assert desk.listener.kinds == ["ChannelLeftBridge", "ChannelEnteredBridge"]
     assert sorted(said(desk.ask("GET", "bridges/b"))["channels"]) == ["x", "y"]
+
+
+async def test_who_is_played_to_alone_and_the_others_in_his_bridge_do_not_hear_each_other(
+    tmp_path: Path,
+) -> None:
+    write_sound(tmp_path, "warning", [7] * 4000)
+    write_sound(tmp_path, "one", [100] * 8000)
+    write_sound(tmp_path, "two", [30] * 8000)
+    desk = Desk(tmp_path, callees={"1": Callee(says="one"), "2": Callee(says="two")})
+    desk.up("1", "x")
+    desk.up("2", "y")
+    bridge(desk, "x", "y")
+    desk.pass_time(0.25)
+    desk.ask("POST", "channels/x/play/p", {"media": ["sound:warning"]})
+    desk.pass_time(0.6)
+    for channel, voice, played in (("x", 30, 7), ("y", 100, 0)):
+        ear = desk.switch.legs[channel].ear
+        assert ear is not None
+        samples = samples_in(ear.pcm(desk.timeline.now()))
+        assert set(samples[-6800:-4800]) == {voice}
+        assert set(samples[-4800:-800]) == {played}
+        assert set(samples[-800:]) == {voice}
