@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import cache
 from typing import Final
 
 import msgspec
@@ -132,10 +133,15 @@ def app_of(front: Front) -> web.Application:
     return app
 
 
+@cache
+def _described(keyed: bool) -> tuple[bytes, str]:
+    described = document(keyed=keyed)
+    return msgspec.json.encode(described), page(described)
+
+
 def _papers(keyed: bool) -> list[web.RouteDef]:
     """The API's description, for programs and for people."""
-    described = document(keyed=keyed)
-    as_json, as_page = msgspec.json.encode(described), page(described)
+    as_json, as_page = _described(keyed)
 
     async def openapi(_request: web.Request) -> web.Response:
         return web.Response(body=as_json, content_type="application/json")

@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 import aiohttp
 import pytest
+from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from orchestrator.call.facts import Over
 from orchestrator.call.outcome import Outcome
-from orchestrator.http.health import ListenError, app_of, listening
+from orchestrator.http.health import ListenError, health_routes, listening
 from orchestrator.meters import Meters
 
 
@@ -17,6 +18,12 @@ def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
+
+
+def app_of(registry: CollectorRegistry, why: Callable[[], str | None]) -> web.Application:
+    app = web.Application()
+    app.add_routes(health_routes(registry, why))
+    return app
 
 
 async def get(path: str, why: Callable[[], str | None], registry: CollectorRegistry) -> tuple[int, str, str]:
@@ -31,7 +38,7 @@ async def get(path: str, why: Callable[[], str | None], registry: CollectorRegis
 
 async def test_alive_is_said_whatever_stands_in_the_way_of_calls() -> None:
     status, _, text = await get("/livez", lambda: "no PBX", CollectorRegistry())
-    assert (status, text) == (200, '{"status": "ok"}')
+    assert (status, text) == (200, '{"status":"ok"}')
 
 
 async def test_ready_is_said_only_while_calls_can_be_made_and_why_not() -> None:
@@ -74,3 +81,15 @@ async def test_an_address_that_is_none_is_told(listen: str) -> None:
     with pytest.raises(ListenError, match=r"write it as 127\.0\.0\.1:8090"):
         async with listening(app_of(CollectorRegistry(), lambda: None), listen):
             pass
+
+
+async def test_one_who_is_not_trusted_hears_no_reason() -> None:
+    port = free_port()
+    app = web.Application()
+    app.add_routes(health_routes(CollectorRegistry(), lambda: "ast1 is down", lambda request: False))
+    async with (
+        listening(app, f"127.0.0.1:{port}"),
+        aiohttp.ClientSession() as client,
+        client.get(f"http://127.0.0.1:{port}/readyz") as answer,
+    ):
+        assert (answer.status, await answer.json()) == (503, {"status": "unavailable"})
