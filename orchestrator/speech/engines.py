@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from orchestrator.prompts.errors import EngineMissing
-from orchestrator.speech.settings import Speech
+from orchestrator.speech.settings import Espeak, Kokoro, Piper, Speech
 
 
 class Manner(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +84,7 @@ def programs(speech: Speech, folder: Path) -> tuple[Program, ...]:
     ]
     return (
         *own,
-        KokoroOnnx(speech.kokoro, folder),
-        PiperTts(speech.piper, folder),
-        EspeakNg(speech.espeak, folder),
+        KokoroOnnx(speech.kokoro or Kokoro(), folder),
+        PiperTts(speech.piper or Piper(), folder),
+        EspeakNg(speech.espeak or Espeak(), folder),
     )

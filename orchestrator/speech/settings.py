@@ -80,9 +80,9 @@ class Speech(_Section, frozen=True, kw_only=True):
     """The longest text."""
     parallel: Annotated[int, Meta(ge=1, le=64)] = 2
     """Texts that are rendered at the same time."""
-    espeak: Espeak = msgspec.field(default=Espeak(), name="espeak-ng")
-    piper: Piper = Piper()
-    kokoro: Kokoro = Kokoro()
+    espeak: Espeak | None = None
+    piper: Piper | None = None
+    kokoro: Kokoro | None = None
     commands: dict[EngineName, Command] = {}
     languages: dict[str, Spoken] = {}
 
@@ -101,7 +101,8 @@ def faults_of_speech(speech: Speech) -> Iterator[tuple[str, str]]:
                 yield f"commands.{name}.command", said
         yield from _faults_of_tags(f"commands.{name}.languages", command.languages)
     yield from _faults_of_languages(speech.languages, {*BUILT_IN, *speech.commands})
-    if (speech.kokoro.model is None) != (speech.kokoro.voices is None):
+    kokoro = speech.kokoro
+    if kokoro is not None and (kokoro.model is None) != (kokoro.voices is None):
         yield "kokoro", "needs both: `model` and `voices`."
 
 

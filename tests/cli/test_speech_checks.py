@@ -40,7 +40,7 @@ def test_each_engine_and_language_is_told_with_its_mend(desk: Desk) -> None:
 
 
 def test_a_missing_program_is_told_with_how_to_install_it(desk: Desk) -> None:
-    desk.add('[speech.espeak-ng]\nprogram = "no-such-espeak"\n')
+    desk.add('[speech.espeak]\nprogram = "no-such-espeak"\n')
     assert "ok espeak-ng is not here: there is no program no-such-espeak | install it (Debian" in said(desk)
     assert "warn free text in en is refused" in said(desk)
 

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGES = ("configuration.md", "lab.md", "operators.md", "producers.md", "prompts.md", "virtual-pbx.md")
+PAGES = (
+    "configuration.md",
+    "lab.md",
+    "operators.md",
+    "producers.md",
+    "prompts.md",
+    "speech.md",
+    "virtual-pbx.md",
+)
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
