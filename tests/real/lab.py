@@ -88,6 +88,17 @@ def is_whole(wav: Path) -> bool:
     return len(data) > 44 and int.from_bytes(data[40:44], "little") == len(data) - 44
 
 
+def whole_recording(lab: LabInfo, pattern: str, seconds: float = 10.0) -> Path:
+    """The one recording of that name, once it is whole. It blocks."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        found = list(lab.recordings.glob(pattern))
+        if len(found) == 1 and is_whole(found[0]):
+            return found[0]
+        time.sleep(0.01)
+    raise LabFailedError(f"no whole recording {pattern} within {seconds} s in {lab.recordings}")
+
+
 def wait_for_recording(lab: LabInfo, number: str, before: Collection[Path], seconds: float = 5.0) -> Path:
     """The recording that has come since `before` was listed, once it is whole. It blocks."""
     until = time.monotonic() + seconds
