@@ -1,5 +1,5 @@
 """Producers that an operator could have: each puts jobs into a real queue by its client library, and knows
-how to say the same thing twice without saying two things. They look into the other places of the queue too."""
+how to say the same thing twice without saying two things. They look into the queue's other places too."""
 
 import asyncio
 import contextlib
