@@ -6,9 +6,9 @@ PostgreSQL's part is loaded only where it is used; its driver is an extra.
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -37,7 +37,7 @@ class Held(msgspec.Struct, frozen=True):
     """That of all times in the ledger."""
     holds: Callable[[], bool]
     """Whether nobody else can be acting in our place now. Cheap."""
-    keep: Callable[[], Awaitable[None]]
+    keep: Callable[[], Coroutine[Any, Any, None]]
     """Shows that we live, until cancelled or lost."""
     wanted: asyncio.Event
     """Set when another process is to go on in our place."""

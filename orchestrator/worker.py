@@ -10,7 +10,7 @@ import contextlib
 import gc
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Final
 
 import structlog
@@ -71,7 +71,8 @@ class Node:
 
 
 class Worker:
-    """A running worker. Made by `working`."""
+    """A running worker: `run` is all of it. With a `main` it is an heir: it only ends another's calls (by
+    `finish`), which count as main's, and of which main tells the receivers."""
 
     def __init__(
         self,
@@ -80,10 +81,11 @@ class Worker:
         library: Library,
         seal: Seal,
         only: str | None,
+        main: "Worker | None" = None,
     ) -> None:
         ledger, clock = holding.ledger, holding.clock
         self.meters = Meters()
-        self.draining = False
+        self.draining = main is not None
         self._config = config
         self._ledger = ledger
         self._library = library
@@ -99,7 +101,7 @@ class Worker:
             worker=name,
             notify_url=url,
             trunks={pbx.name: trunk_of(pbx.dial) for pbx in config.pbx},
-            meters=self.meters,
+            meters=self.meters if main is None else main.meters,
             max_queued=sum(pbx.max_queued for pbx in config.pbx) or 1,
             on_freed=self._freed,
             may_act=holding.holds,
@@ -111,7 +113,10 @@ class Worker:
         self.sweeper = Sweeper(ledger, self.live, clock, self._end)
         self.intakes = Intakes(config)
         self.notifier: Notifier | None = None
-        if setup.secrets_of(config) or self.intakes.replies:
+        if main is not None:
+            if main.notifier is not None:
+                ledger.on_deliveries = main.notifier.offer
+        elif setup.secrets_of(config) or self.intakes.replies:
             self.notifier = Notifier(
                 ledger,
                 setup.notify_settings(config),
@@ -197,8 +202,35 @@ class Worker:
             self.live.adopt(found, script)
             _log.info("call_adopted", job=found.job.id, call=found.call_id)
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, then drain.
+    async def finish(self, leave: asyncio.Event) -> None:
+        """As an heir: go on with the calls taken up until the last has ended, or `leave` is set.
+
+        Raises as `run` does.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                keep = [
+                    group.create_task(job)
+                    for job in (
+                        self._ledger.broken(),
+                        self._keep_hold(),
+                        self.sweeper.run(),
+                        watch(self._ledger, self.wake),
+                        *(node.pbx.run() for node in self._nodes.values()),
+                        *(self._keep(node) for node in self._nodes.values()),
+                    )
+                ]
+                ends = [group.create_task(each) for each in (self.live.wait_idle(), _set(leave))]
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                for task in (*keep, *ends):
+                    task.cancel()
+        except* (PbxError, LeaseLost) as several:
+            raise _first(several) from None
+        finally:
+            self.live.close()
+
+    async def run(self, stop: asyncio.Event, *also: Coroutine[None, None, None]) -> None:
+        """Work until `stop` is set, then drain. `also` is done meanwhile.
 
         Raises `PbxConfigError` when a PBX refuses us for good, and whatever breaks the ledger.
         """
@@ -207,6 +239,7 @@ class Worker:
                 keep = [
                     group.create_task(job)
                     for job in (
+                        *also,
                         self._ledger.broken(),
                         self._keep_hold(),
                         self.sweeper.run(),
@@ -342,6 +375,10 @@ def _missing_of(pbx: Pbx) -> Callable[[Sequence[str]], Awaitable[Sequence[str]]]
     return missing
 
 
+async def _set(event: asyncio.Event) -> None:
+    await event.wait()
+
+
 def _first(group: BaseExceptionGroup[Exception]) -> BaseException:
     found: BaseException = group
     while isinstance(found, BaseExceptionGroup):
@@ -401,4 +438,9 @@ async def run_worker(
                 serving = listening(app, config.http.listen, patient=bool(waited))
                 await stack.enter_async_context(serving)
             started(worker)
-            await worker.run(stop)
+            also = []
+            if setup.is_shared(config) and not alone:
+                from orchestrator.heirs import Heirs  # its driver is an extra
+
+                also.append(Heirs(config, library, seal, worker, clock).run())
+            await worker.run(stop, *also)

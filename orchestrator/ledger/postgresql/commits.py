@@ -165,6 +165,8 @@ class Commits:
                 await close(self._db)
             if not self.broken.done():
                 self.broken.cancel()
+            elif not self.broken.cancelled():
+                self.broken.exception()  # of two streams that broke, one is told of
 
     def _add(self, part: Part) -> None:
         if self._closing.is_set() or self._over is not None:

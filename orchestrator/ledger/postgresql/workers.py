@@ -203,3 +203,13 @@ class Fence:
         if found is None or found["token"] != self._token:
             raise LeaseLost(_LOST)
         return bool(found["mark"] == mark)
+
+
+async def adopt_orphans(db: Connection, name: str) -> None:
+    """Notifications of workers that are no more are `name`'s to deliver from here on."""
+    await db.execute(
+        "UPDATE outbox SET worker = $1 WHERE id IN (SELECT id FROM outbox WHERE state = 'pending'"
+        " AND worker <> '' AND NOT EXISTS (SELECT 1 FROM workers WHERE name = outbox.worker)"
+        " FOR NO KEY UPDATE SKIP LOCKED)",
+        name,
+    )
