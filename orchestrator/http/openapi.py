@@ -23,6 +23,12 @@ content is the same job, however often it is sent. Errors are RFC 9457 problem d
 
 _Object = dict[str, Any]
 
+EXAMPLES: Final[dict[str, _Object]] = {
+    "Job": {"id": "login-8841", "to": "+12025550100", "code": "493817", "user_data": "login 8841"},
+    "Replay": {"jobs": ["login-8841"]},
+}
+"""A body for each operation that takes one."""
+
 
 def document(*, keyed: bool) -> _Object:
     """The whole document. `keyed` says whether requests need a key."""
@@ -100,7 +106,9 @@ def _tidy(node: Any) -> Any:
 
 
 def _paths(keyed: bool) -> _Object:
-    by_id = [_parameter("id", "path", {"type": "string"}, "The job's id.")]
+    by_id = [
+        {**_parameter("id", "path", {"type": "string"}, "The job's id."), "example": EXAMPLES["Job"]["id"]}
+    ]
     one = "/v1/jobs/{id}"
     paths: dict[str, _Object] = {
         "/v1/jobs": {
@@ -265,8 +273,8 @@ def _operation(
     if parameters:
         operation["parameters"] = list(parameters)
     if body is not None:
-        schema = {"$ref": REF.format(name=body)}
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        content = {"schema": {"$ref": REF.format(name=body)}, "example": EXAMPLES[body]}
+        operation["requestBody"] = {"required": True, "content": {"application/json": content}}
     return operation
 
 
@@ -281,7 +289,12 @@ def _response(description: str, media: str, schema: str) -> _Object:
 
 def _located(description: str) -> _Object:
     header = {"description": "The job's path.", "schema": {"type": "string"}}
-    return {**_response(description, "application/json", "Accepted"), "headers": {"Location": header}}
+    links = {
+        each: {"operationId": each, "parameters": {"id": "$response.body#/id"}}
+        for each in ("showJob", "listEvents", "cancelJob", "getRecording")
+    }
+    located = _response(description, "application/json", "Accepted")
+    return {**located, "headers": {"Location": header}, "links": links}
 
 
 def _parameter(name: str, place: str, schema: _Object, description: str) -> _Object:
