@@ -79,6 +79,7 @@ _COMMANDS = {
         "orchestrator.cli.virtual_pbx:virtual_pbx",
         "Run a PBX for trials: ARI, ESL, and faults at will.",
     ),
+    "asyncapi": ("orchestrator.cli.asyncapi:asyncapi", "Print the AsyncAPI document of the queues."),
     "doctor": ("orchestrator.cli.doctor:doctor", "Check everything, and say the mend for each fault."),
 }
 
