@@ -110,6 +110,7 @@ _PASSING: Final = (
     asyncio.IncompleteReadError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,  # "connection is closed"
+    asyncpg.InternalClientError,  # the connection was lost between two states of the driver's own
     asyncpg.InsufficientResourcesError,  # disk, memory, connections
     asyncpg.OperatorInterventionError,  # shutdown, crash, "starting up", cancelled
     asyncpg.PostgresSystemError,
