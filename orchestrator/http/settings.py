@@ -55,3 +55,10 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def keys_note(http: Http) -> str:
+    """Who may come in, in words."""
+    if http.keys is None:
+        return "loopback only: no keys are configured"
+    return f"with the keys in {http.keys}"
