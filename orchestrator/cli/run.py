@@ -15,6 +15,7 @@ from orchestrator.cli.logs import configure_logs
 from orchestrator.cli.options import check_ledger_folder, config_option, read_config
 from orchestrator.clock import steady_clock
 from orchestrator.config import Config, ConfigError
+from orchestrator.http.settings import keys_note
 from orchestrator.ledgers import name_of
 from orchestrator.worker import run_worker
 
@@ -88,7 +89,7 @@ def _stand_by(config: Config, owner: str) -> None:
 
 
 def _say_hello(config: Config) -> None:
-    listen = f"http://{config.http.listen}, loopback only: no keys are configured" if config.http else "off"
+    listen = f"http://{config.http.listen}, {keys_note(config.http)}" if config.http else "off"
     _log.info(
         "worker_starting",
         worker=config.worker.name,
