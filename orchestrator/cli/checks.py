@@ -14,7 +14,9 @@ import msgspec
 
 from orchestrator import setup
 from orchestrator.config import Config, ConfigError
+from orchestrator.guard.keyfile import KeysUnusable, read_keys
 from orchestrator.guard.seal import Seal, SealError, key_beside, parse_key
+from orchestrator.http.settings import Http, keys_note
 from orchestrator.ledger.schema import MIGRATIONS
 from orchestrator.ledgers import worker_runs
 from orchestrator.prompts import Library, check_templates
@@ -158,12 +160,25 @@ def check_worker(config: Config) -> Iterator[Row]:
         yield Row("ok", "http", "off: there is no [http] section")
         return
     if runs:
-        yield Row("ok", "http", f"{config.http.listen}, the worker's; loopback only, no keys are configured")
+        yield Row("ok", "http", f"{config.http.listen}, the worker's; {keys_note(config.http)}")
     else:
-        yield _check_bind(config.http.listen)
+        yield _check_bind(config.http)
+    if config.http.keys is not None:
+        yield _check_keys(config.path(config.http.keys))
 
 
-def _check_bind(listen: str) -> Row:
+def _check_keys(path: Path) -> Row:
+    try:
+        count = len(read_keys(path))
+    except KeysUnusable as fault:
+        return Row("fail", "http keys", str(fault), "orchestrator keys list")
+    if not count:
+        return Row("warn", "http keys", "there are none: nobody can hand in a job", "orchestrator keys add NAME")
+    return Row("ok", "http keys", f"{count} in {path}")
+
+
+def _check_bind(http: Http) -> Row:
+    listen = http.listen
     host, _, port = listen.rpartition(":")
     host = host.strip("[]")
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
@@ -172,7 +187,7 @@ def _check_bind(listen: str) -> Row:
             probe.bind((host, int(port)))
         except OSError as error:
             return Row("fail", "http", f"{listen} cannot be used: {error.strerror}", "choose another port")
-    return Row("ok", "http", f"{listen} is free; loopback only, no keys are configured")
+    return Row("ok", "http", f"{listen} is free; {keys_note(http)}")
 
 
 def check_limits(config: Config) -> Iterator[Row]:
