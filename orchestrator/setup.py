@@ -74,9 +74,10 @@ def load_prompts(config: Config) -> Library:
     return library
 
 
-def voices(config: Config, library: Library) -> Voices:
-    """What prompts are made with."""
-    return Voices(library, config.prompts.language)
+def voices(config: Config, library: Library, seal: Seal | None = None) -> Voices:
+    """What prompts are made with; free text too, where there is a `seal` to name its sounds with."""
+    engine = load_speech(config, seal.fingerprint) if seal is not None else None
+    return Voices(library, config.prompts.language, engine)
 
 
 def load_speech(config: Config, fingerprint: Callable[[bytes], bytes]) -> SpeechEngine | None:
@@ -110,7 +111,7 @@ def speech_folder(config: Config) -> Path:
 def rules(config: Config, library: Library, seal: Seal) -> Rules:
     """What the intake checks jobs against."""
     return Rules(
-        voices=voices(config, library),
+        voices=voices(config, library, seal),
         seal=seal,
         min_code_digits=config.jobs.min_code_digits,
         caller_ids=config.caller_ids,
