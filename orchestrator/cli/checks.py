@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from typing import Final, Literal
+from pathlib import Path
 
 import msgspec
 
@@ -173,7 +174,7 @@ def _check_keys(path: Path) -> Row:
     except KeysUnusable as fault:
         return Row("fail", "http keys", str(fault), "orchestrator keys list")
     if not count:
-        return Row("warn", "http keys", "there are none: nobody can hand in a job", "orchestrator keys add NAME")
+        return Row("warn", "http keys", "there are none, so nobody may come in", "orchestrator keys add NAME")
     return Row("ok", "http keys", f"{count} in {path}")
 
 
