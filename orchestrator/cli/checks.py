@@ -8,8 +8,8 @@ import socket
 import sqlite3
 import time
 from collections.abc import Iterator
-from typing import Final, Literal
 from pathlib import Path
+from typing import Final, Literal
 
 import msgspec
 
