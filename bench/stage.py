@@ -63,6 +63,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds of the virtual PBX in one second."""
     hold: float = 1.0
     """Seconds that the sound `hold` lasts."""
+    more: str = ""
+    """What else the worker's configuration says."""
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -214,6 +216,7 @@ listen = "{listen}"
 [prompts]
 templates = "templates"
 library = ["library"]
+{plan.more}
 """
     )
     return path
