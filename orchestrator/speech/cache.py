@@ -2,7 +2,8 @@
 
 A sound is its WAV file and the encodings beside it; it is there when all are there and equally long. Each
 file comes into its place whole, the WAV last. Several processes may use one folder: a sound that two of them
-make at the same moment is made once (flock), and a process that dies lets go of its locks.
+make at the same moment is made once (flock), and a process that dies lets go of its locks. No folder is made
+in it: one that Asterisk may not read hides all sounds there are (`GET sounds` answers 500, seen on 22.10.1).
 
 The folder's size is bounded. What was asked for least lately goes first, but nothing that was asked for
 within `KEPT`: its job may still be waiting, or its call be on.
@@ -129,9 +130,7 @@ class Cache:
     @contextlib.contextmanager
     def _locked(self, which: str) -> Iterator[None]:
         try:
-            locks = self.folder / ".locks"
-            locks.mkdir(mode=0o700, exist_ok=True)
-            fd = os.open(locks / which, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = os.open(self.folder / f".lock-{which}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise self._unusable(error) from None
         try:
