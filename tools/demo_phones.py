@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Protocol
 
 from docker import instance
-from orchestrator.cli.install import FORMATS, install_sounds
+from orchestrator.cli.install import install_sounds
 from orchestrator.config import Config
+from orchestrator.pbx.places import FORMATS
 from orchestrator.setup import load_prompts
 
 CALLEE = "+12025550100"
