@@ -243,4 +243,6 @@ def test_every_recorded_word_is_of_use() -> None:
         for n in range(100):
             used |= set(ZH.currency(values.money(f"{currency} {n}.{n:02}", "JPY")))
             used |= set(ZH.currency(values.money(f"{currency} {n // 10}", "JPY")))
+    for n in (*range(100, 10_000, 10), 10_000, 30_000, 10**8, 3 * 10**8):
+        used |= set(ZH.currency(Money(False, n, "", "CNY")))
     assert used == RECORDED
