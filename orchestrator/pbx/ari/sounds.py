@@ -26,7 +26,11 @@ async def check(http: aiohttp.ClientSession, settings: AriSettings, sounds: Sequ
     if answer.status == 404:  # ARI's way of saying that the list is empty
         return compare(settings.sounds_prefix, sounds, ())
     if not answer.ok:
-        raise PbxUnreachable(f"pbx {settings.name}: Asterisk would not list its sounds ({answer.status})")
+        # 500: one folder below its sounds that it may not read is enough, whatever else is in there.
+        raise PbxUnreachable(
+            f"pbx {settings.name}: Asterisk would not list its sounds ({answer.status}); "
+            "it must be able to read every folder below them"
+        )
     return compare(settings.sounds_prefix, sounds, (sound.id for sound in wire.decode_sounds(answer.body)))
 
 
