@@ -5,6 +5,7 @@ from hashlib import sha256
 from importlib import resources
 from typing import Any, Final
 
+import msgspec
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
@@ -24,8 +25,6 @@ SECURITY: Final = {
 
 def page(document: dict[str, Any]) -> str:
     """The page of an OpenAPI document as `openapi.document` makes it."""
-    _PAGE.filters["code"] = _code
-    _PAGE.filters["kind"] = _kind
     template = _PAGE.from_string((_FILES / "reference.html").read_text("utf-8"))
     operations = [
         (tag, [(path, method, what) for path, methods in document["paths"].items()
@@ -65,7 +64,7 @@ def _kind(schema: dict[str, Any]) -> Markup:
         return Markup("list of {}").format(_kind(schema["items"]))
     if type_ == "object" and isinstance(schema.get("additionalProperties"), dict):
         return Markup("object of {}").format(_kind(schema["additionalProperties"]))
-    return Markup("{}{}").format(type_, _bounds(schema))
+    return Markup("{}{}").format(schema.get("format", type_), _bounds(schema))
 
 
 def _bounds(schema: dict[str, Any]) -> str:
@@ -75,3 +74,17 @@ def _bounds(schema: dict[str, Any]) -> str:
     if schema.get("maxLength") is not None:
         return f", {schema['maxLength']} characters at most"
     return ""
+
+
+def _meaning(schema: dict[str, Any]) -> Markup:
+    """What is said of a field, or of the first of its types."""
+    said = (each.get("description") for each in (schema, *schema.get("anyOf", ())))
+    meaning = _code(next((text for text in said if text), ""))
+    default = schema.get("default")
+    if default in (None, "", {}):
+        return meaning
+    shown = msgspec.json.encode(default).decode()
+    return meaning + Markup(' <span class="dim">default <code>{}</code></span>').format(shown)
+
+
+_PAGE.filters.update(code=_code, kind=_kind, meaning=_meaning)
