@@ -1,6 +1,7 @@
 """From a template and a code to what is played."""
 
 import traceback
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -23,7 +24,7 @@ from orchestrator.prompts import (
     write_wav,
 )
 from orchestrator.prompts.sound import pcm
-from tests.prompts.small_library import Room
+from tests.prompts.small_library import Room, wav
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +153,14 @@ def test_the_wav_holds_the_sounds_one_after_the_other(library: Library, tmp_path
     write_wav(library, prepared.plays, path)
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.read_bytes().endswith(tail)
+
+
+def test_an_engines_sounds_are_read_from_their_own_folder(library: Library, tmp_path: Path) -> None:
+    wav(tmp_path / "4f0c.wav", 100, 77)
+    playlist = (Item("speech/4f0c", 100, "Dear"),)
+    assert pcm(library, [playlist], {"speech": tmp_path}) == (77).to_bytes(2, "little") * 800
+    with pytest.raises(LibraryError, match="not in the library"):
+        pcm(library, [playlist])
 
 
 def test_the_doctor_hears_of_each_template_that_cannot_be_spoken(room: Room) -> None:
