@@ -328,7 +328,9 @@ def _with_folders(config: Config) -> Config:
 
     def whole(pbx: Pbx) -> Pbx:
         virtual = pbx.virtual or Virtual()
-        ours = (*config.prompts.library, OWN_SOUNDS, SPOKEN, *virtual.library)
+        spoken = config.speech.folder if config.speech is not None and config.speech.folder else None
+        above = str(Path(spoken).parent) if spoken else SPOKEN
+        ours = (*config.prompts.library, OWN_SOUNDS, above, *virtual.library)
         folders = tuple(str(config.path(each)) for each in ours)
         return replace(pbx, virtual=replace(virtual, library=folders))
 

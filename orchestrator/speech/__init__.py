@@ -7,6 +7,6 @@ cache      the rendered sounds in a folder of the PBX's
 speaking   chooses the engine, looks into the cache, renders
 """
 
-from orchestrator.speech.speaking import SpeechEngine, Spoken, open_engine
+from orchestrator.speech.speaking import SpeechEngine, SpokenBy, open_engine
 
-__all__ = ["SpeechEngine", "Spoken", "open_engine"]
+__all__ = ["SpeechEngine", "SpokenBy", "open_engine"]

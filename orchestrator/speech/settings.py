@@ -1,6 +1,7 @@
 """What an operator may say about speech engines: the section `[speech]`."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import PurePath
 from typing import Annotated
 
 import msgspec
@@ -101,6 +102,8 @@ def faults_of_speech(speech: Speech) -> Iterator[tuple[str, str]]:
                 yield f"commands.{name}.command", said
         yield from _faults_of_tags(f"commands.{name}.languages", command.languages)
     yield from _faults_of_languages(speech.languages, {*BUILT_IN, *speech.commands})
+    if speech.folder is not None and PurePath(speech.folder).name != "speech":
+        yield "folder", "must end in `speech`: the PBX plays what is in it as `orchestrator/speech/…`."
     kokoro = speech.kokoro
     if kokoro is not None and (kokoro.model is None) != (kokoro.voices is None):
         yield "kokoro", "needs both: `model` and `voices`."

@@ -33,7 +33,7 @@ _QUEUE_FACTOR: Final = 4.0  # time-outs of one text that another one may wait fo
 _PACKAGE: Final = str(Path(__file__).resolve().parents[2])
 
 
-class Spoken(msgspec.Struct, frozen=True):
+class SpokenBy(msgspec.Struct, frozen=True):
     """Who speaks a language: the engine and its voice, or the fault and its mend."""
 
     language: str
@@ -93,13 +93,13 @@ class SpeechEngine:
             ms = self._once(name, engine.name, plan, text, utterance.volume)
         return Item(f"{LIBRARY}/{name}", ms, utterance.text)
 
-    def speaker_of(self, language: str) -> Spoken:
+    def speaker_of(self, language: str) -> SpokenBy:
         """Who speaks a language."""
         try:
             engine, plan = self._choose(Utterance(text="", language=language))
         except EngineMissing as error:
-            return Spoken(language, fault=error.what, mend=error.mend)
-        return Spoken(language, engine.name, plan.voice)
+            return SpokenBy(language, fault=error.what, mend=error.mend)
+        return SpokenBy(language, engine.name, plan.voice)
 
     def engines(self) -> tuple[Found, ...]:
         """Each engine, found or missing."""

@@ -28,7 +28,7 @@ def said(desk: Desk) -> str:
 
 
 def test_each_engine_and_language_is_told_with_its_mend(desk: Desk) -> None:
-    desk.add('[speech]\nfolder = "spoken"\n[speech.languages.zh]\nengine = "kokoro"\n')
+    desk.add('[speech]\nfolder = "speech"\n[speech.languages.zh]\nengine = "kokoro"\n')
     found = said(desk)
     assert "ok kokoro has no model configured | set [speech.kokoro] model and voices" in found
     assert "ok piper has no voice configured | name one: [speech.piper] voices" in found
@@ -46,9 +46,9 @@ def test_a_missing_program_is_told_with_how_to_install_it(desk: Desk) -> None:
 
 
 def test_a_folder_that_cannot_be_written_to_is_a_fault(desk: Desk) -> None:
-    (desk.folder / "spoken").write_text("a file")
-    desk.add('[speech]\nfolder = "spoken"\n')
-    assert f"fail the folder of spoken sounds {desk.folder}/spoken cannot be written to" in said(desk)
+    (desk.folder / "speech").write_text("a file")
+    desk.add('[speech]\nfolder = "speech"\n')
+    assert f"fail the folder of spoken sounds {desk.folder}/speech cannot be written to" in said(desk)
     assert "speech.folder" in said(desk)
 
 
