@@ -13,6 +13,7 @@ PAGES = (
     "operators.md",
     "producers.md",
     "prompts.md",
+    "queues.md",
     "speech.md",
     "virtual-pbx.md",
 )

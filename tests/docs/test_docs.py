@@ -16,6 +16,7 @@ from prometheus_client import Metric
 
 from orchestrator import config as configuration
 from orchestrator.config import Config, Keys, load_config
+from orchestrator.intake.running import IntakeMeters
 from orchestrator.meters import Meters
 from orchestrator.prompts import load_library, packaged_root, prepare
 from orchestrator.prompts.folders import LanguageFile
@@ -39,8 +40,11 @@ def struct_of(type_: Any) -> type[msgspec.Struct]:
 SECTIONS = {field.name: struct_of(field.type) for field in msgspec.structs.fields(Keys)}
 
 
+LISTS = ("pbx", "intake")
+
+
 def heading_of(name: str) -> str:
-    return f"## [[{name}]]" if name == "pbx" else f"## [{name}]"
+    return f"## [[{name}]]" if name in LISTS else f"## [{name}]"
 
 
 def shown_default(field: msgspec.structs.FieldInfo) -> str:
@@ -55,7 +59,7 @@ def test_every_section_of_the_configuration_is_explained_and_no_other() -> None:
 
 @pytest.mark.parametrize("name", SECTIONS)
 def test_the_keys_defaults_and_variables_are_those_of_the_code(name: str) -> None:
-    prefix = f"{configuration.ENV_PREFIX}{name.upper()}__" + ("0__" if name == "pbx" else "")
+    prefix = f"{configuration.ENV_PREFIX}{name.upper()}__" + ("0__" if name in LISTS else "")
     expected = {
         field.name: (shown_default(field), f"`{prefix}{field.name.upper()}`")
         for field in msgspec.structs.fields(SECTIONS[name])
@@ -107,7 +111,9 @@ def test_every_event_of_the_log_is_in_the_table_and_no_other() -> None:
 
 
 def test_every_metric_is_in_the_table_with_its_kind_and_no_other() -> None:
-    metrics: list[Metric] = list(Meters().registry.collect())
+    registry = Meters().registry
+    IntakeMeters(registry)
+    metrics: list[Metric] = list(registry.collect())
     expected = {
         metric.name + ("_total" if metric.type == "counter" else ""): metric.type for metric in metrics
     }
