@@ -24,7 +24,7 @@ content is the same job, however often it is sent. Errors are RFC 9457 problem d
 _Object = dict[str, Any]
 
 EXAMPLES: Final[dict[str, _Object]] = {
-    "Job": {"id": "login-8841", "to": "+12025550100", "code": "493817", "user_data": "login 8841"},
+    "Job": {"id": "login-8841", "to": "+12025550100", "code": "730265", "user_data": "login 8841"},
     "Replay": {"jobs": ["login-8841"]},
 }
 """A body for each operation that takes one."""
