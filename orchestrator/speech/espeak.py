@@ -1,6 +1,7 @@
 """espeak-ng: understood in many languages, though nobody takes it for a person."""
 
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,8 @@ NAME: Final = "espeak-ng"
 INSTALL: Final = "install it (Debian, Ubuntu: apt-get install espeak-ng)"
 _WORDS_A_MINUTE: Final = 165  # a little slower than its usual 175: a telephone takes the high notes away
 _PREFERRED: Final = {"en": "en-us", "fr": "fr-fr"}  # for tags that are no name of a voice
+_PITCHES: Final = ((-5.4, 0), (-4.9, 10), (-3.7, 20), (-2.3, 30), (0.0, 50), (4.7, 80), (6.6, 90), (8.3, 99))
+"""Semitones, as measured on version 1.51, and the value of -p that makes them."""
 _LIST_TIMEOUT: Final = 10.0
 
 
@@ -41,10 +44,8 @@ class EspeakNg:
                 "use kokoro, piper or a command for it",
             )
         voice = self._voice(program, manner)
-        # Pitch 0 to 99 is an octave down to an octave up, 50 in the middle.
-        pitch = min(99, max(0, round(50 + manner.pitch * 50 / 12)))
         speed = max(80, round(_WORDS_A_MINUTE * manner.rate))
-        options = ("-b", "1", "-v", voice, "-s", str(speed), "-p", str(pitch))
+        options = ("-b", "1", "-v", voice, "-s", str(speed), "-p", str(_pitch(manner.pitch)))
         return Plan(
             argv=(program, *options, "--stdin", "--stdout"),
             identity=f"{file_identity(program)} {options}",
@@ -88,6 +89,15 @@ class EspeakNg:
                 raise missing(f"{program} does not tell its voices ({why})", INSTALL) from None
             self._voices = _read_voices(listed)
         return self._voices
+
+
+def _pitch(semitones: float) -> int:
+    """The value of -p. It reaches from five semitones down to eight up; more is as much as it can."""
+    for (low, below), (high, above) in pairwise(_PITCHES):
+        if semitones <= high:
+            part = max(0.0, (semitones - low) / (high - low))
+            return round(below + part * (above - below))
+    return _PITCHES[-1][1]
 
 
 def _read_voices(listed: str) -> dict[str, str]:

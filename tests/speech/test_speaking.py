@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from orchestrator.audio.g711 import encode_alaw, encode_ulaw
@@ -186,6 +188,36 @@ def test_espeak_speaks_english_and_obeys_rate_pitch_voice_and_volume(open_espeak
     assert other.sound != plain.sound
     with pytest.raises(EngineMissing, match="has no voice"):
         engine.speak(Utterance(text=TEXT, language="en", voice="-w"))
+
+
+def voice_hertz(wav: Path) -> float:
+    """The middle pitch of a voice: how each 40 ms match themselves later, 60 to 400 Hz, where loud."""
+    samples = np.frombuffer(read_wav(wav), dtype="<i2").astype(float)
+    found = []
+    for at in range(0, len(samples) - 640, 160):
+        part = samples[at : at + 320]
+        if np.sqrt(np.mean(part**2)) < 2000:
+            continue
+        lags = np.arange(20, 133)
+        match = [part @ samples[at + lag : at + lag + 320] for lag in lags]
+        scale = [np.linalg.norm(part) * np.linalg.norm(samples[at + lag : at + lag + 320]) for lag in lags]
+        fit = np.array(match) / np.array(scale)
+        if fit.max() > 0.8:
+            # The first lag that is nearly the best: a whole number of periods matches just as well.
+            found.append(8000 / lags[np.flatnonzero(fit > 0.93 * fit.max())[0]])
+    return float(np.median(found))
+
+
+def test_espeak_obeys_pitch_in_semitones(open_espeak: OpenEspeak, tmp_path: Path) -> None:
+    engine = open_espeak()
+    heard = {
+        pitch: voice_hertz(
+            tmp_path / f"{engine.speak(Utterance(text=TEXT, language='en', pitch=pitch)).sound}.wav"
+        )
+        for pitch in (-4.0, 0.0, 6.0)
+    }
+    for pitch in (-4.0, 6.0):
+        assert 12 * math.log2(heard[pitch] / heard[0.0]) == pytest.approx(pitch, abs=1.5), heard
 
 
 def test_espeak_never_speaks_mandarin_even_when_asked_by_voice(open_espeak: OpenEspeak) -> None:
