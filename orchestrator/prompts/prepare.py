@@ -153,17 +153,18 @@ def find_template(library: Library, language_tag: str, template: str, default_la
 def check_templates(library: Library, engine: Engine | None = None) -> tuple[TemplateFault, ...]:
     """Render each template of each language with a sample code, and return those that fail.
 
-    Free text is given to the engine.
-    A variable is given the sample value 1; that no phrase speaks such a value is no fault. A template
-    whose name begins with `_` is a part for others to include, and is not tried alone.
+    A variable is given the sample value 1; that no phrase speaks such a value, or that it is no date, is
+    no fault. Free text is given to the engine, in a template with a code as little of it as in a job. A
+    template whose name begins with `_` is a part for others to include, and is not tried alone.
     """
     faults = []
     for language in library.languages.values():
-        delivery = Delivery(language, engine, secret=True, trial=True)
         for name in language.templates.names:
             if name.startswith("_"):
                 continue
-            values: dict[str, Any] = dict.fromkeys(language.templates.variables(name), 1)
+            asked_for = language.templates.variables(name)
+            delivery = Delivery(language, engine, secret="code" in asked_for, trial=True)
+            values: dict[str, Any] = dict.fromkeys(asked_for, 1)
             values |= {"code": SAMPLE_CODE, "play": 1, "plays": 1}
             try:
                 _playlist(library, delivery, name, values)

@@ -17,6 +17,7 @@ from orchestrator.prompts import (
     TemplateNotFound,
     Utterance,
     VariablesInvalid,
+    check_templates,
     load_library,
     prepare,
     prepare_item,
@@ -224,6 +225,17 @@ def test_an_engine_s_failure_names_the_template_and_the_line(room: Room) -> None
         )  # fmt: skip
     assert isinstance(caught.value, EngineFailed)
     assert caught.value.__context__ is None
+
+
+def test_the_doctor_gives_free_text_to_the_engine_and_knows_what_a_code_forbids(room: Room) -> None:
+    library = room.library(
+        parcel="<speak>Dear {{ who }}, your parcel is here</speak>",
+        coded="<speak>Dear {{ who }}<say-as interpret-as='digits'>{{ code }}</say-as></speak>",
+    )
+    silent = {(fault.language, fault.template) for fault in check_templates(library)}
+    assert silent == {("en", "parcel"), ("en", "coded"), ("zh", "parcel"), ("zh", "coded")}
+    spoken = {(fault.language, fault.template) for fault in check_templates(library, Recorder())}
+    assert spoken == {("en", "coded"), ("zh", "coded")}
 
 
 # ── prosody and voice ─────────────────────────────────────────────────────────────────────────────────
