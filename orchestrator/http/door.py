@@ -27,6 +27,8 @@ THREADS: Final = 2
 """Jobs that are judged at the same time."""
 TOGETHER: Final = 16
 """Jobs that a thread judges in one go, where no speech engine can hold up those behind."""
+CLOSING: Final = 2.0
+"""Seconds that what is under way gets at the end."""
 BATCH: Final = 500
 """Jobs that are stored in one go."""
 
@@ -64,11 +66,14 @@ class Door:
         self._storing: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
-        """Let what is under way come to its end."""
-        await asyncio.gather(*self._judges)
-        if self._storing is not None:
-            await self._storing
-        self._threads.shutdown(wait=False)
+        """Let what is under way come to its end, for a moment: the ledger may be stuck, and nobody waits for
+        an answer any more."""
+        under_way = {*self._judges, *((self._storing,) if self._storing is not None else ())}
+        if under_way:
+            _, stuck = await asyncio.wait(under_way, timeout=CLOSING)
+            for task in stuck:
+                task.cancel()
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def take(self, raw: bytes, key: Key | None) -> tuple[NewJob, Submitted]:
         """Store the job, for whom the key belongs to. When this returns it is durable.

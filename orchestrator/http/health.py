@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
@@ -21,6 +22,9 @@ IDLE_TIMEOUT: Final = 30.0
 """Seconds that a connection may take to send its first request's head, or its next one's."""
 
 _log = structlog.get_logger(__name__)
+_SILENT: Final = logging.getLogger(f"{__name__}.silent")
+"""For aiohttp, which would log what it cannot read of a request, and with it somebody's key or code."""
+_SILENT.addFilter(lambda record: False)
 
 
 class ListenError(Exception):
@@ -65,7 +69,9 @@ async def listening(app: web.Application, listen: str, *, patient: bool = False)
     host, _, port = listen.rpartition(":")
     if not host or not port.isdigit():
         raise ListenError(f"http.listen is {listen!r}; write it as 127.0.0.1:8090")
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0, keepalive_timeout=IDLE_TIMEOUT)
+    runner = web.AppRunner(
+        app, access_log=None, logger=_SILENT, shutdown_timeout=2.0, keepalive_timeout=IDLE_TIMEOUT
+    )
     await runner.setup()
     later: asyncio.Task[None] | None = None
     try:
