@@ -33,7 +33,7 @@ YIELD: Final = 0.001
 that order."""
 STALE: Final = 2.0
 """Seconds after which a claim that was long in coming is given back: its timers began when it was made."""
-MISSED: Final = 0.02
+MISSED: Final = 0.015
 """Seconds after its own start at which a claim that has one is given back: with other workers' it would be
 one too many."""
 

@@ -17,6 +17,7 @@ from orchestrator.clock import Clock
 from orchestrator.config import Config
 from orchestrator.ledger.errors import LedgerUnusable
 from orchestrator.ledger.port import Ledger
+from orchestrator.ledger.schema import SchemaError
 from orchestrator.ledger.sqlite import SqliteLedger, WorkerLock
 from orchestrator.setup import is_shared
 from orchestrator.tenure import take_tenure
@@ -88,9 +89,7 @@ def worker_runs(config: Config) -> bool:
     Raises `LedgerUnusable`.
     """
     if is_shared(config):
-        # On a loop of its own: who asks may be on one.
-        with ThreadPoolExecutor(1) as thread:
-            return bool(thread.submit(asyncio.run, _alive(config)).result())
+        return bool(workers_of(config))
     path = setup.ledger_path(config)
     if not path.with_name(path.name + ".lock").exists():
         return False
@@ -100,13 +99,28 @@ def worker_runs(config: Config) -> bool:
     return lock is None
 
 
-async def _alive(config: Config) -> list[str]:
+def workers_of(config: Config) -> list[str] | None:
+    """The names of the shared ledger's workers that run now; None when the database is empty. Changes
+    nothing.
+
+    Raises `LedgerUnusable`.
+    """
+    # On a loop of its own: who asks may be on one.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, _alive(config)).result()
+
+
+async def _alive(config: Config) -> list[str] | None:
     with _driver():
-        from orchestrator.ledger.postgresql import connection, workers
+        from orchestrator.ledger.postgresql import connection, schema, workers
     db = await connection.connect(config.ledger.url)
     try:
         with connection.told(config.ledger.url):
+            if not await schema.check(db, connection.shown(config.ledger.url)):
+                return None
             return await workers.alive(db)
+    except SchemaError as error:
+        raise LedgerUnusable(f"ledger {error}.") from None
     finally:
         await connection.close(db)
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,12 +29,15 @@ _SETTINGS: Final = {
 class Server:
     """A running server. A crash of the machine would lose data (`fsync` is off), one of the server not."""
 
+    settings: Mapping[str, str] = _SETTINGS
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._data = folder / "data"
         self._process: subprocess.Popen[bytes] | None = None
         self.ledger: str | None = None
         """A ledger that tests share, one after another."""
+        self.made_databases = 0
         self._names = itertools.count(1)
 
     @classmethod
@@ -60,7 +63,7 @@ class Server:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        options = [f"-c{name}={value}".replace("''", "") for name, value in _SETTINGS.items()]
+        options = [f"-c{name}={value}".replace("''", "") for name, value in self.settings.items()]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [_program("postgres"), "-D", self._data, "-k", self.folder, *options],
@@ -99,7 +102,8 @@ class Server:
 
     async def database(self, template: str = "template1") -> str:
         """A new database. Its address."""
-        name = f"d{next(self._names)}"
+        self.made_databases = next(self._names)
+        name = f"d{self.made_databases}"
         db = await asyncpg.connect(self.url("postgres"))
         try:
             await db.execute(f"CREATE DATABASE {name} TEMPLATE {template}")

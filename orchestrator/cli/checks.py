@@ -18,8 +18,9 @@ from orchestrator.config import Config, ConfigError
 from orchestrator.guard.keyfile import KeysUnusable, read_keys
 from orchestrator.guard.seal import Seal, SealError, key_beside, parse_key
 from orchestrator.http.settings import Http, keys_note
+from orchestrator.ledger.errors import LedgerStuck, LedgerUnusable
 from orchestrator.ledger.schema import MIGRATIONS
-from orchestrator.ledgers import worker_runs
+from orchestrator.ledgers import name_of, worker_runs, workers_of
 from orchestrator.prompts import Library, check_templates
 
 Level = Literal["ok", "warn", "fail"]
@@ -43,6 +44,10 @@ class Row(msgspec.Struct, frozen=True):
 
 def check_ledger(config: Config) -> Iterator[Row]:
     """The ledger's folder, file, key and disk. Changes nothing."""
+    if setup.is_shared(config):
+        yield _check_server(config)
+        yield _check_key(config, ledger_exists=True)
+        return
     path = setup.ledger_path(config).absolute()
     folder = path.parent
     if not folder.is_dir():
@@ -64,6 +69,21 @@ def check_ledger(config: Config) -> Iterator[Row]:
     free = shutil.disk_usage(folder).free
     level: Level = "fail" if free < _FREE_FAIL else "warn" if free < _FREE_WARN else "ok"
     yield Row(level, "disk", f"{_size(free)} free at {folder}", "" if level == "ok" else "make room")
+
+
+def _check_server(config: Config) -> Row:
+    """The PostgreSQL that several workers share."""
+    name = "postgresql"
+    try:
+        name = name_of(config)
+        workers = workers_of(config)
+    except LedgerStuck as error:
+        return Row("fail", "ledger", str(error), "start PostgreSQL, or correct ledger.url", 3)
+    except LedgerUnusable as error:
+        return Row("fail", "ledger", str(error), "see ledger.url")
+    if workers is None:
+        return Row("ok", "ledger", f"{name} is empty yet; the ledger is made at the first start")
+    return Row("ok", "ledger", f"{name}, workers: {', '.join(workers) or 'none runs'}")
 
 
 def _check_file(path: str) -> Iterator[Row]:

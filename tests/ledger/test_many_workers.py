@@ -133,8 +133,8 @@ async def test_the_starts_of_all_workers_on_a_node_are_evenly_spaced_and_never_a
     starts.sort()
     gaps = [after - before for before, after in itertools.pairwise(starts)]
     assert min(gaps) == pytest.approx(SPARE / 20, abs=1e-6)
-    assert max(gaps) < 0.08
-    assert all(sum(begin <= start < begin + 1.02 for start in starts) <= 20 for begin in starts)
+    assert max(gaps) < 0.1
+    assert all(sum(begin <= start < begin + 1.04 for start in starts) <= 20 for begin in starts)
 
 
 async def test_the_calls_of_all_workers_on_a_node_are_never_more_than_it_may_have(url: str) -> None:

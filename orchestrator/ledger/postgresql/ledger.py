@@ -43,9 +43,9 @@ _log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 LEAD_LEAST: Final = 0.002
-LEAD_MOST: Final = 0.25
+LEAD_MOST: Final = 0.1
 """Seconds from a claim to its start, at least and at most: as long as claims take to be stored."""
-LEAD_FADES: Final = 0.9
+LEAD_FADES: Final = 0.8
 """What each claim leaves of the longest time that one took."""
 
 _Submission = tuple[Sequence[NewJob], asyncio.Future[list[Submitted]]]

@@ -11,7 +11,7 @@ from orchestrator.ledger.records import Claim
 
 AHEAD: Final = 0.05
 """Seconds before its start for which one may be taken, so that one commit serves several."""
-SPARE: Final = 1.03
+SPARE: Final = 1.05
 """Starts lie so much farther apart than the limit asks for: one that is late must not be the one too many of
 the second that it falls in."""
 FULL_WAIT: Final = 0.1
