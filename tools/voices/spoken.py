@@ -18,7 +18,7 @@ from tools.voices.kokoro import Samples
 from tools.voices.recognise import as_heard
 
 CASES = Path(__file__).parent / "cases" / "numbers.toml"
-_LEADS = {"en": ("Your code is", r".*?codeis"), "zh": ("请输入", r".*?[入若]")}
+_LEADS = {"en": ("Your code is", r".*?codeis"), "zh": ("请输入", r".*?[入若弱]")}
 _EXAMPLES = {"en": None, "zh": "以下是普通话的句子。"}  # keeps it to simplified characters
 _TEMPLATE = (
     '<speak>{{ lead }}<break time="300ms"/><say-as interpret-as="{{ kind }}"'
