@@ -71,7 +71,7 @@ class PostgresLedger:
         self._worker = worker
         self._tells = tells
         self._limits = limits
-        self._lead = LEAD_LEAST
+        self._lead = LEAD_MOST  # the first has to connect
         self._tasks: list[asyncio.Task[None]] = []
         self._submissions: Batch[_Submission] = Batch(writes, _submit_all, _answer)
         self._steps: Batch[CallStep] = Batch(
@@ -215,7 +215,14 @@ class PostgresLedger:
         self._writes.post(_nothing, lambda result, error: then() if error is None else None)
 
     def undial(self, job_id: str, call_id: str, at: float) -> None:
-        self._post(lambda db: jobs.undial(db, job_id, call_id, at))
+        """Claims go through another stream, so whoever wants it looks again once this is stored."""
+        self._close_batches()
+
+        def stored(nothing: None, error: Exception | None) -> None:
+            self._listening.hear()
+            self._failed((), None, error)
+
+        self._writes.post(lambda db: jobs.undial(db, job_id, call_id, at), stored)
 
     async def open_calls(self) -> list[OpenCall]:
         return await self._call(lambda db: jobs.open_calls(db, self._worker))

@@ -35,6 +35,10 @@ class Listening:
             self._looked = now
         return heard
 
+    def hear(self) -> None:
+        """Something was written that others wait for."""
+        self._heard = True
+
     def close(self) -> None:
         """End `run`."""
         self._over.set()
