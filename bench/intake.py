@@ -11,67 +11,160 @@ worker makes when it has as many jobs as it can take. The PBX is the virtual one
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
+import sqlite3
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import aiohttp
+import asyncpg
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bench.outside import free_port
 from bench.stage import Plan, Stage, all_told, reading, stage
-from tests.intake.endurance import Trial, job
+from tests.intake.endurance import SQLITE, Trial, job
 from tests.intake.producers import JOBS, producing
 from tests.intake.servers import serving
+from tests.postgres import Server
 
 QUEUES = ("redis", "amqp", "nats", "folder")
-TOMORROW = {"expires_in": 86400}
+FRONTS = ("http", *QUEUES)
+AT_ONCE = 32
+"""HTTP requests at the same time, each over a connection of its own."""
+LIFE = {"expires_in": 86400}
 SPEED = 50.0
 """How fast the virtual PBX's time runs: a second's ringing takes 20 ms."""
 TICK = 0.02
 """Seconds between two handfuls of jobs, when they come at a steady rate."""
+Count = Callable[[], Awaitable[int]]
+
+
+class _Postgres(Server):
+    """As in production: what was committed outlives a loss of power."""
+
+    settings = dict(Server.settings) | {"fsync": "on", "full_page_writes": "on", "autovacuum": "on"}
 
 
 class Ledger(NamedTuple):
-    """A ledger that the fronts are measured on."""
+    """Where jobs are accepted into, and how many are in it."""
 
-    name: str
-    folder: Callable[[Path], contextlib.AbstractContextManager[None]]
-    """Has the ledger ready for a worker whose configuration lies in the folder."""
-
-
-@contextlib.contextmanager
-def _nothing(folder: Path) -> Iterator[None]:
-    yield
+    url: str
+    stored: Count
 
 
-LEDGERS = (Ledger("sqlite", _nothing),)
+@contextlib.asynccontextmanager
+async def _sqlite(folder: Path) -> AsyncIterator[Ledger]:
+    def stored() -> int:
+        try:
+            with contextlib.closing(sqlite3.connect(f"file:{folder / 'ledger.db'}?mode=ro", uri=True)) as db:
+                return int(db.execute("SELECT count(*) FROM jobs").fetchone()[0])
+        except sqlite3.OperationalError:  # not made yet
+            return 0
+
+    async def count() -> int:
+        return stored()
+
+    yield Ledger(SQLITE, count)
 
 
-async def queue_rate(kind: str, folder: Path, jobs: int, prefetch: int) -> float:
-    """Jobs a second out of a full queue into the ledger."""
-    on = Trial(kind, folder, prefetch)
+@contextlib.asynccontextmanager
+async def _postgresql(folder: Path) -> AsyncIterator[Ledger]:
+    server = await asyncio.to_thread(_Postgres.made)
+    try:
+        url = await server.database()
+        db = await asyncpg.connect(url)
+
+        async def count() -> int:
+            try:
+                return int(await db.fetchval("SELECT count(*) FROM jobs"))
+            except asyncpg.UndefinedTableError:  # not made yet
+                return 0
+
+        yield Ledger(url, count)
+        await db.close()
+    finally:
+        await asyncio.to_thread(server.remove)
+
+
+LEDGERS = {"sqlite": _sqlite, "postgresql": _postgresql}
+
+
+async def rate_of(front: str, ledger: str, folder: Path, jobs: int, prefetch: int) -> float:
+    """Jobs a second that come into the ledger over one front."""
+    async with LEDGERS[ledger](folder) as into:
+        if front == "http":
+            return await _http_rate(folder, into, jobs)
+        return await _queue_rate(front, folder, into, jobs, prefetch)
+
+
+def _jobs(count: int) -> list[tuple[int, bytes]]:
+    late = datetime.fromtimestamp(time.time() + 72_000).astimezone().isoformat()
+    return [(n, job(n, not_before=late, **LIFE)) for n in range(1, count + 1)]
+
+
+async def _reached(on: Trial, into: Ledger, least: int, within: float) -> None:
+    async def enough() -> bool:
+        return await into.stored() >= least
+
+    await on.until(enough, within)
+
+
+async def _queue_rate(kind: str, folder: Path, into: Ledger, jobs: int, prefetch: int) -> float:
+    """Out of a full queue."""
+    on = Trial(kind, folder, prefetch, into.url)
     try:
         if on.server is not None:
             await asyncio.to_thread(on.server.start)
         on.worker.start()  # it makes the queue
         await on.look(_is_there)
         on.worker.kill()
-        late = datetime.fromtimestamp(time.time() + 72_000).astimezone().isoformat()
-        await on.put([(n, job(n, not_before=late, **TOMORROW)) for n in range(1, jobs + 1)])
+        await on.put(_jobs(jobs))
         on.worker.start()
-        await on.stored(prefetch, within=60)
-        first, began = on.worker.stored(), time.perf_counter()
-        await on.stored(jobs, within=600)
+        await _reached(on, into, prefetch, 60)
+        first, began = await into.stored(), time.perf_counter()
+        await _reached(on, into, jobs, 600)
         return (jobs - first) / (time.perf_counter() - began)
     finally:
         on.worker.kill()
         if on.server is not None:
             on.server.close()
+
+
+async def _http_rate(folder: Path, into: Ledger, jobs: int) -> float:
+    """As fast as a few clients are answered."""
+    listen = f"127.0.0.1:{free_port()}"
+    on = Trial("folder", folder, 1, into.url, f'[http]\nlisten = "{listen}"')
+    left = iter(_jobs(jobs))
+    try:
+        on.worker.start()
+        async with aiohttp.ClientSession(f"http://{listen}") as client:
+
+            async def ready() -> bool:
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with client.get("/readyz") as answer:
+                        return answer.status == 200
+                return False
+
+            async def submit() -> None:
+                for _, body in left:
+                    headers = {"content-type": "application/json"}
+                    async with client.post("/v1/jobs", data=body, headers=headers) as answer:
+                        assert answer.status == 202, await answer.text()
+
+            await on.until(ready, 60)
+            began = time.perf_counter()
+            await asyncio.gather(*(submit() for _ in range(AT_ONCE)))
+            return jobs / (time.perf_counter() - began)
+    finally:
+        on.worker.kill()
 
 
 async def _is_there(producer: Any) -> bool:
@@ -143,20 +236,19 @@ def main() -> None:
     parser.add_argument("--prefetch", type=int, default=200, help="as the intake's `prefetch`")
     parser.add_argument("--calls", type=int, default=3000, help="calls that show the capacity; 0: none")
     parser.add_argument("--seconds", type=float, default=20.0, help="of calls at half of it")
-    parser.add_argument("--queue", choices=QUEUES, action="append", help="this one alone")
+    parser.add_argument("--front", choices=FRONTS, action="append", help="this one alone")
+    parser.add_argument("--ledger", choices=LEDGERS, action="append", help="this one alone")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures here as JSON")
     options = parser.parse_args()
     result: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        for ledger in LEDGERS:
-            for kind in options.queue or QUEUES:
-                print(f"{kind} on {ledger.name}: {options.jobs} jobs ...", file=sys.stderr, flush=True)
-                place = folder / f"{kind}_{ledger.name}"
-                place.mkdir()
-                with ledger.folder(place):
-                    rate = asyncio.run(queue_rate(kind, place, options.jobs, options.prefetch))
-                result[f"{kind}_{ledger.name}_jobs_per_s"] = round(rate, 1)
+        for ledger, front in itertools.product(options.ledger or LEDGERS, options.front or FRONTS):
+            print(f"{front} on {ledger}: {options.jobs} jobs ...", file=sys.stderr, flush=True)
+            place = folder / f"{front}_{ledger}"
+            place.mkdir()
+            rate = asyncio.run(rate_of(front, ledger, place, options.jobs, options.prefetch))
+            result[f"{front}_{ledger}_jobs_per_s"] = round(rate, 1)
         if options.calls:
             print(
                 f"accept to originate: {options.calls} calls, then half as fast ...",

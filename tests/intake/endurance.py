@@ -32,10 +32,14 @@ KINDS = ("folder", "redis", "nats", "amqp")
 CODE = "739164"
 """In every job, and to be found nowhere else."""
 AT_ONCE = 100
+SQLITE = "sqlite:///ledger.db"
 CALLS = 3
 _CONFIG = """
 [worker]
 name = "w1"
+[ledger]
+url = "{ledger}"
+key = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 [[pbx]]
 name = "virtual"
 kind = "virtual"
@@ -53,6 +57,7 @@ replies = "{replies}"
 prefetch = {prefetch}
 redeliver_after = 2
 poll_interval = 0.02
+{more}
 """
 
 
@@ -74,14 +79,15 @@ class Found(msgspec.Struct, frozen=True):
 class Worker:
     """A real worker on its own ledger, killed and started again at will."""
 
-    def __init__(self, folder: Path, kind: str, place: str, prefetch: int) -> None:
+    def __init__(
+        self, folder: Path, kind: str, place: str, prefetch: int, ledger: str = SQLITE, more: str = ""
+    ) -> None:
         self.ledger = folder / "ledger.db"
         self.log = folder / "worker.log"
         self._config = folder / "worker.toml"
         dead, replies = ("failed", "replies") if kind == "folder" else (DEAD, REPLIES)
-        self._config.write_text(
-            _CONFIG.format(kind=kind, place=place, dead=dead, replies=replies, prefetch=prefetch)
-        )
+        named = {"kind": kind, "place": place, "dead": dead, "replies": replies, "prefetch": prefetch}
+        self._config.write_text(_CONFIG.format(**named, ledger=ledger, more=more))
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -120,13 +126,13 @@ class Worker:
 class Trial:
     """A server (a folder has none), a worker and a producer."""
 
-    def __init__(self, kind: str, folder: Path, prefetch: int) -> None:
+    def __init__(self, kind: str, folder: Path, prefetch: int, ledger: str = SQLITE, more: str = "") -> None:
         self.kind = kind
         self.server = Server(kind, folder / "server") if kind != "folder" else None  # type: ignore[arg-type]
         self.where = self.server.url if self.server is not None else str(folder / "drop")
         jobs = self.where if self.server is None else JOBS
         url = "" if self.server is None else f'url = "{self.where}"\n'
-        self.worker = Worker(folder, kind, f'{url}jobs = "{jobs}"', prefetch)
+        self.worker = Worker(folder, kind, f'{url}jobs = "{jobs}"', prefetch, ledger, more)
         self.worker_kills = self.server_kills = 0
 
     async def until(self, condition: Callable[[], Awaitable[bool]], within: float) -> None:
