@@ -4,7 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from orchestrator.http.openapi import EXAMPLES
+from orchestrator.http.operations import EXAMPLES
 from orchestrator.http.settings import Http
 from tests.http.world import world
 
