@@ -191,10 +191,25 @@ class LiveCalls:
             self._overflowed.add(signal.pbx)
             self._meters.events_dropped.inc()
             return
+        if isinstance(signal, Signal) and type(signal.event) is ev.Ready:
+            self._take_at_once(signal)
+            return
         self._inbox.append(signal)
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._drain)
+
+    def _take_at_once(self, signal: Signal) -> None:
+        """Somebody has answered and hears nothing: their first play goes before all that waits."""
+        channel = signal.channel
+        earlier = [each for each in self._inbox if isinstance(each, Signal) and each.channel == channel]
+        for each in earlier:
+            self._inbox.remove(each)
+        for each in (*earlier, signal):
+            try:
+                self._take(each)
+            except Exception as error:  # noqa: BLE001 - a fault in a call's step is not the reader's
+                self._loop.call_exception_handler({"message": "a call's step failed", "exception": error})
 
     def _drain(self) -> None:
         inbox = self._inbox

@@ -5,7 +5,7 @@ All its tasks live in one task group; the first to fail ends the connection with
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any
 
 import aiohttp
@@ -33,6 +33,22 @@ class Replaced(PbxUnreachable):
     """Another client connected with our application's name."""
 
 
+class _Begun:
+    """A write that was begun outside of any task, and that the peer does not take yet. Await it to go on."""
+
+    def __init__(self, writing: Coroutine[Any, None, None], waits_for: Any) -> None:
+        self._writing = writing
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, None, None]:
+        while True:
+            yield self._waits_for
+            try:
+                self._waits_for = self._writing.send(None)
+            except StopIteration:
+                return
+
+
 class Connection:
     """Reads one event stream and carries requests to the same server."""
 
@@ -53,16 +69,23 @@ class Connection:
         self._left = left
         self._now = asyncio.get_running_loop().time
         # Bounded by the table: nothing is queued that is not entered there.
-        self._out: asyncio.Queue[Outgoing] = asyncio.Queue()
+        self._out: asyncio.Queue[Outgoing | _Begun | PbxUnreachable] = asyncio.Queue()
+        self._direct = False
+        """Whether requests are written to the WebSocket, and nothing waits to be written before."""
         self._slow: asyncio.Queue[Outgoing] = asyncio.Queue()
         self._probed = asyncio.Event()
         self._heard = 0
         self._to_pong: bytes | None = None
 
     def put(self, outgoing: Outgoing) -> None:
-        """Queue a request that is entered in the table."""
-        queue = self._slow if outgoing.call.waits else self._out
-        queue.put_nowait(outgoing)
+        """Send a request that is entered in the table. At once where that can be: to wake a task first would
+        keep an answered callee waiting for whatever else the loop has to do."""
+        if outgoing.call.waits:
+            self._slow.put_nowait(outgoing)
+        elif self._direct:
+            self._write_now(outgoing)
+        else:
+            self._out.put_nowait(outgoing)
 
     def expect(self, outcome: Outcome) -> None:
         """Pass on what a request came to."""
@@ -84,9 +107,9 @@ class Connection:
                     tasks.create_task(self._websocket_lane(), name="ari lane")
                 else:
                     for _ in range(self._settings.http_connections):
-                        tasks.create_task(self._http_lane(self._out), name="ari lane")
+                        tasks.create_task(self._http_lane(self._next_out), name="ari lane")
                 for _ in range(_SLOW_LANES):
-                    tasks.create_task(self._http_lane(self._slow), name="ari slow lane")
+                    tasks.create_task(self._http_lane(self._slow.get), name="ari slow lane")
                 tasks.create_task(self._sweep(), name="ari deadlines")
                 tasks.create_task(self._keep_alive(), name="ari pings")
                 established(transport)
@@ -153,12 +176,41 @@ class Connection:
         return "websocket"
 
     async def _websocket_lane(self) -> None:
+        """Writes what could not be written at once: what came before, and what a full socket held up."""
         while True:
-            outgoing = await self._out.get()
-            if self._table.leave(outgoing.id):
-                call = outgoing.call
-                await self._write(wire.encode_request(str(outgoing.id), call.method, call.path, call.body))
-                self._left(outgoing.id)
+            self._direct = self._out.empty()
+            begun = await self._out.get()
+            if isinstance(begun, PbxUnreachable):
+                raise begun
+            if isinstance(begun, _Begun):
+                await begun
+            elif self._table.leave(begun.id):
+                await self._write(_frame(begun))
+                self._left(begun.id)
+
+    def _write_now(self, outgoing: Outgoing) -> None:
+        if not self._table.leave(outgoing.id):
+            return
+        writing = self._write(_frame(outgoing))
+        try:
+            waits_for = writing.send(None)
+        except StopIteration:
+            self._left(outgoing.id)
+        except PbxUnreachable as fault:
+            self._hold(fault)
+        else:
+            self._left(outgoing.id)
+            self._hold(_Begun(writing, waits_for))
+
+    def _hold(self, begun: _Begun | PbxUnreachable) -> None:
+        self._direct = False
+        self._out.put_nowait(begun)
+
+    async def _next_out(self) -> Outgoing:
+        """The next request, where all go over HTTP: then nothing else is queued."""
+        outgoing = await self._out.get()
+        assert isinstance(outgoing, Outgoing)  # noqa: S101
+        return outgoing
 
     async def _write(self, frame: bytes, kind: aiohttp.WSMsgType = _TEXT) -> None:
         try:
@@ -166,10 +218,10 @@ class Connection:
         except (aiohttp.ClientError, OSError):
             raise PbxUnreachable(f"pbx {self._settings.name}: the connection broke off") from None
 
-    async def _http_lane(self, queue: asyncio.Queue[Outgoing]) -> None:
+    async def _http_lane(self, get: Callable[[], Awaitable[Outgoing]]) -> None:
         """One of several, so that requests overlap as far as the pool allows and no further."""
         while True:
-            outgoing = await queue.get()
+            outgoing = await get()
             if not self._table.leave(outgoing.id):
                 continue
             self._left(outgoing.id)
@@ -208,3 +260,8 @@ class Connection:
                 raise PbxUnreachable(
                     f"pbx {self._settings.name}: no answer to a ping; the network or Asterisk stalls"
                 )
+
+
+def _frame(outgoing: Outgoing) -> bytes:
+    call = outgoing.call
+    return wire.encode_request(str(outgoing.id), call.method, call.path, call.body)
