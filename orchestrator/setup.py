@@ -1,6 +1,7 @@
 """From the configuration to the things that the rooms are made of. Nothing here runs; it only builds."""
 
 import ipaddress
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -54,6 +55,16 @@ def load_seal(config: Config) -> Seal:
         return Seal(key)
     except SealError as error:
         raise ConfigError(str(error)) from None
+
+
+def looking_seal(config: Config) -> Seal:
+    """The seal where there is one, else one of the moment: whoever only looks makes no key.
+
+    Raises `ConfigError`.
+    """
+    beside = ledger_path(config)
+    there = config.ledger.key or beside.with_name(f"{beside.name}.key").exists()
+    return load_seal(config) if there else Seal(os.urandom(32))
 
 
 def load_prompts(config: Config) -> Library:

@@ -153,9 +153,10 @@ def load_prompts(config: Config) -> tuple[Library | None, list[Row]]:
         for language in library.languages.values()
     )
     rows = [Row("ok", "prompts", f"{len(library.sounds)} sounds; {languages}")]
+    engine = setup.load_speech(config, setup.looking_seal(config).fingerprint)
     rows += [
         Row("fail", "template", f"{fault.template} ({fault.language}): {fault.message}")
-        for fault in check_templates(library)
+        for fault in check_templates(library, engine)
     ]
     language = library.resolve(config.prompts.language, config.prompts.language)
     if "code" not in language.templates.names:

@@ -10,7 +10,7 @@ from orchestrator.cli.fail import UNUSABLE, WORK_FAILED, Failure
 from orchestrator.cli.options import config_option, json_option, print_json, read_config_if_any
 from orchestrator.prompts import PromptError, describe, length, prepare, write_wav
 from orchestrator.prompts.playlist import Playlist
-from orchestrator.setup import load_prompts
+from orchestrator.setup import load_prompts, load_speech, looking_seal
 
 SAMPLE = "123456"
 
@@ -42,6 +42,8 @@ def render(
     library = load_prompts(config)
     if not code.isascii() or not code.isdigit():
         raise click.UsageError("--code is to be digits.")
+    # The names of what engines render hang on the ledger's key. To look at a prompt is not to make one.
+    engine = load_speech(config, looking_seal(config).fingerprint)
     try:
         prepared = prepare(
             library,
@@ -51,12 +53,14 @@ def render(
             variables=dict(map(_variable, variables)),
             plays=plays,
             default_language=config.prompts.language,
+            engine=engine,
         )
     except PromptError as error:
         raise Failure(str(error), UNUSABLE) from None
     if output is not None:
         try:
-            write_wav(library, prepared.plays, Path(output))
+            spoken = {"speech": engine.folder} if engine is not None else {}
+            write_wav(library, prepared.plays, Path(output), spoken)
         except WavError as error:
             raise Failure(str(error), WORK_FAILED) from None
     if as_json:
