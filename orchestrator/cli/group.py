@@ -89,4 +89,4 @@ _COMMANDS = {
 )
 @click.version_option(__version__, prog_name="orchestrator")
 def cli() -> None:
-    """Outbound voice calls beside Asterisk or FreeSWITCH: verification codes, notices with keys, callbacks."""
+    """Outbound voice calls beside Asterisk or FreeSWITCH: codes, notices with keys, callbacks."""
