@@ -16,6 +16,7 @@ from orchestrator.call.state import (
     HANGUP_RETRY,
     PLAY_MARGIN,
     PLAY_START_TIMEOUT,
+    SPARE_KEY,
     Call,
     State,
     Step,
@@ -39,9 +40,9 @@ def _item(call: Call) -> int:
 
 
 def _asked(call: Call) -> ev.Collect | ev.Gate | None:
-    """The keys that are asked for at the present prompt."""
+    """The keys that are asked for at the present prompt; before the first one, none."""
     notice = call.notice
-    if notice is None:
+    if notice is None or call.play == 0:
         return None
     item = _item(call)
     return notice.gate if item == 0 else notice.collects[(item - 1) % len(notice.collects)]
@@ -139,7 +140,7 @@ def _pressed(call: Call, asked: ev.Collect | ev.Gate, key: str, now: float) -> S
     """What a key means; the same call for one that means nothing here."""
     if isinstance(asked, ev.Gate):
         return play_next(call, now) if key == asked.digit else Step(call)
-    if key not in _KEYS:
+    if key not in _KEYS or (key == call.spare and not call.digits and now < call.spare_until):
         return Step(call)
     if key == asked.replay_on and not call.digits:
         return Step(call) if call.asked >= asked.max_replays else _ask_again(call, now)
@@ -147,6 +148,8 @@ def _pressed(call: Call, asked: ev.Collect | ev.Gate, key: str, now: float) -> S
         return _collected(call, now, complete=call.digits != "")
     call = replace(call, digits=call.digits + key, collected=call.collected + 1)
     if len(call.digits) >= asked.max_digits:
+        # Many press the terminator by habit. It must not end the next item's input.
+        call = replace(call, spare=asked.terminator, spare_until=now + SPARE_KEY)
         return _collected(call, now, complete=True)
     return Step(_listening(call, asked, now))
 

@@ -49,6 +49,8 @@ PLAY_START_TIMEOUT: Final = 5.0
 """Seconds from asking for a playback until it must have begun."""
 PLAY_MARGIN: Final = 5.0
 """Seconds that a playback may last beyond the length of its sounds."""
+SPARE_KEY: Final = 3.0
+"""Seconds after a full input in which its terminator, pressed all the same, means nothing."""
 HANGUP_RETRY: Final = 5.0
 """Seconds after which an unheard hang-up is asked for again."""
 HANGUP_TRIES: Final = 6
@@ -89,6 +91,10 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     """The keys pressed at the present prompt."""
     collected: int = 0
     """How many keys were collected in all."""
+    spare: str = ""
+    """The terminator of an input that was full without it."""
+    spare_until: float = 0.0
+    """Until when that key still belongs to that input."""
     dial_status: str = ""
     why: Why | None = None
     tries: int = 0

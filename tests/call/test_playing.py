@@ -185,6 +185,28 @@ def test_each_item_collects_its_own_keys() -> None:
     assert story.call.collected == 4
 
 
+def test_a_terminator_pressed_by_habit_does_not_reach_the_next_item() -> None:
+    story = Story(ASKS, ASKS).hear().press("2345#")
+    assert story.collected == [(1, "2345", True)]
+    assert story.call.state is State.PLAYING  # nor does it interrupt the prompt
+    story.hear().press("67#")
+    assert story.collected[1:] == [(2, "67", True)]
+
+
+def test_a_terminator_long_after_a_full_input_is_the_next_items() -> None:
+    story = Story(ASKS, ASKS).hear().press("2345").hear().press("#")
+    assert story.collected == [(1, "2345", True), (2, "", False)]
+
+
+@pytest.mark.parametrize("gate", [None, ev.Gate("5", 3)])
+@pytest.mark.parametrize("key", "159#")
+def test_a_key_before_the_first_prompt_means_nothing(gate: ev.Gate | None, key: str) -> None:
+    call = Call(id=CALL, state=State.ANSWERED, plays=1, notice=ev.Notice((ASKS, None), gate))
+    after, commands, facts = step(call, ev.Digit(key), T0)
+    assert (after, commands) == (call, ())
+    assert not any(isinstance(fact, Collected) for fact in facts)
+
+
 def test_letters_that_a_telephone_does_not_have_are_no_keys() -> None:
     assert Story(ASKS).hear().press("A2BC#").collected == [(1, "2", True)]
 
