@@ -141,17 +141,17 @@ async def test_the_calls_of_all_workers_on_a_node_are_never_more_than_it_may_hav
     limits = {"ast1": Limits(max_cps=1000.0, max_calls=5)}
     async with seated(url, "w1", limits) as (one, _), seated(url, "w2", limits) as (two, _):
         await one.submit([new_job(f"job-{n}") for n in range(20)])
-        taken = await asyncio.gather(*((one, two)[n % 2].claim("ast1", [], NOW, 2) for n in range(8)))
+        taken = await asyncio.gather(*((one, two)[n % 2].claim("ast1", [], NOW + n, 2) for n in range(8)))
         claims = [(n % 2, claim) for n, some in enumerate(taken) for claim in some.claims]
         assert len(claims) == 5
-        full = await one.claim("ast1", [], NOW, 2)
-        assert (full.claims, full.next_at) == ((), NOW + FULL_WAIT)
+        full = await one.claim("ast1", [], NOW + 20, 2)
+        assert (full.claims, full.next_at) == ((), NOW + 20 + FULL_WAIT)
         owner, claim = claims[0]
         (one, two)[owner].record(
             claim.job.id, claim.call_id, Entry(2, NOW, ev.Ended(16)), [], end(claim, DONE)
         )
         await (one, two)[owner].counts()
-        again = [(await each.claim("ast1", [], NOW, 2)).claims for each in (two, one)]
+        again = [(await each.claim("ast1", [], NOW + 20, 2)).claims for each in (two, one)]
         assert [len(each) for each in again] == [1, 0]
         assert len((await two.claim("ast2", [], NOW, 2)).claims) == 2  # another node has room of its own
 

@@ -11,8 +11,6 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, TypeVar
 
-import structlog
-
 from orchestrator.clock import Clock
 from orchestrator.ledger.postgresql import jobs, outbox, views
 from orchestrator.ledger.postgresql.commits import Batch, Commits, Guard, NoGuard, Operation
@@ -37,8 +35,6 @@ from orchestrator.ledger.records import (
     Verdict,
 )
 from orchestrator.notify.delivery import Delivery
-
-_log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -130,9 +126,7 @@ class PostgresLedger:
         self._writes.close()
         self._claims.close()
         self._listening.close()
-        for done in await asyncio.gather(*self._tasks, return_exceptions=True):
-            if isinstance(done, Exception):
-                _log.debug("ledger_closed_after", error=str(done))  # `broken` has told
+        await asyncio.gather(*self._tasks, return_exceptions=True)  # what broke them, `broken` has told
 
     async def _call(self, operation: Operation[T]) -> T:
         self._close_batches()
