@@ -147,8 +147,7 @@ class NatsSource:
             fates = await desk.take([_message(message) for message in messages])
         finally:
             working.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await working
+            await asyncio.wait([working])
         for message, fate in zip(messages, fates, strict=True):
             await self._settle(jetstream, message, fate)
         await client.flush(int(TIMEOUT))
