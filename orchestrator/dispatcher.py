@@ -37,6 +37,9 @@ MISSED: Final = 0.015
 """Seconds after its own start at which a claim that has one is given back: with other workers' it would be
 one too many."""
 
+SPOKEN: Final = "speech/"
+"""How the id of a sound begins that a speech engine rendered."""
+
 _log = structlog.get_logger(__name__)
 _decode_script = msgspec.json.Decoder(Script).decode
 
@@ -110,6 +113,7 @@ class NodeDispatcher:
         self._health = fleet.join(config, self._contends, self.bell.ring)
         self._pace = self._health.pace
         self._busy = False
+        self._sees_speech = False
         self._full = False
         self._stopping = False
 
@@ -218,9 +222,10 @@ class NodeDispatcher:
             self._ledger.undial(claim.job.id, claim.call_id, self._clock())
             await self._end(claim.job.id, "failed", str(error))
             return
-        if self._missing is not None and not self.checked.issuperset(chain(*script.plays)):
+        fresh = self._unchecked(script) if self._missing is not None else set()
+        if self._missing is not None and fresh:
             try:
-                lacking = await self._lacking(script, self._missing)
+                lacking = await self._lacking(fresh, self._missing)
             except PbxError:
                 self._ledger.undial(claim.job.id, claim.call_id, self._clock() + LONGEST_WAIT)
                 return
@@ -251,13 +256,25 @@ class NodeDispatcher:
         self._fleet.started(self._config.name, claim.call_id, now)
         self._live.start(claim, script)
 
+    def _unchecked(self, script: Script) -> set[str]:
+        """The job's sounds that the node is not known to have. What a speech engine rendered lies in one
+        folder: a node that has one such sound sees them all, and there are too many to remember."""
+        if self.checked.issuperset(chain(*script.plays)):
+            return set()
+        fresh = set(chain(*script.plays)) - self.checked
+        if self._sees_speech:
+            fresh = {sound for sound in fresh if not sound.startswith(SPOKEN)}
+        return fresh
+
     async def _lacking(
-        self, script: Script, missing: Callable[[Sequence[str]], Awaitable[Sequence[str]]]
+        self, fresh: set[str], missing: Callable[[Sequence[str]], Awaitable[Sequence[str]]]
     ) -> Sequence[str]:
         """Sounds that came to the library since the node was asked, and that it has not."""
-        fresh = sorted(set(chain(*script.plays)) - self.checked)
-        lacking = await missing(fresh)
-        self.checked.update(set(fresh) - set(lacking))
+        lacking = await missing(sorted(fresh))
+        there = fresh.difference(lacking)
+        spoken = {sound for sound in there if sound.startswith(SPOKEN)}
+        self._sees_speech = self._sees_speech or bool(spoken)
+        self.checked.update(there - spoken)
         return lacking
 
 

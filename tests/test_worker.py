@@ -273,6 +273,27 @@ async def test_a_job_with_sounds_that_the_pbx_has_not_got_yet_fails_and_is_never
         await house.until(lambda: house.outcomes().get("b") == "completed")
 
 
+async def test_a_node_that_sees_one_spoken_sound_is_not_asked_for_the_next(house: House) -> None:
+    async with house.working() as worker:
+        await house.until(lambda: worker.why_not_ready() is None)
+        pbx, asked = house.pbx["ast1"], list[str]()
+        check = pbx.check_sounds
+
+        async def noted(sounds: Any) -> SoundCheck:
+            asked.extend(sounds)
+            return await check(sounds)
+
+        pbx.check_sounds = noted  # type: ignore[method-assign]
+        ledger = await SqliteLedger.open(house.ledger)
+        for job in ("a", "b"):
+            script = msgspec.json.encode(Script(((f"speech/{job}",),), 10))
+            sealed = Seal(key_beside(house.ledger)).seal(job, script)
+            await ledger.submit([new_job(job, house.clock(), sealed=sealed)])
+            await house.until(lambda job=job: house.outcomes().get(job) == "completed")  # type: ignore[misc]
+        await ledger.close()
+        assert asked == ["speech/a"]
+
+
 async def test_the_stop_lets_live_calls_end_and_dials_nothing_more(house: House) -> None:
     house.far = [RINGS]
     async with house.working() as worker:
