@@ -2,6 +2,7 @@
 command line that drives no call can do it too.
 """
 
+from orchestrator.audio.cut_off import whole
 from orchestrator.pbx.ari.fates import Answer
 from orchestrator.pbx.ari.pooled import exchange, open_session
 from orchestrator.pbx.ari.requests import RestCall, stored
@@ -14,7 +15,7 @@ FETCH_TIMEOUT = 120.0
 
 
 async def fetch(settings: AriSettings, recording: str) -> bytes:
-    """The recording as Asterisk wrote it: WAV, 8000 Hz, 16 bit.
+    """The recording as a whole WAV file, 8000 Hz and 16 bit, also where Asterisk was killed meanwhile.
 
     Raises `RecordingNotFound`, `PbxUnreachable`.
     """
@@ -23,7 +24,10 @@ async def fetch(settings: AriSettings, recording: str) -> bytes:
         raise RecordingNotFound(f"pbx {settings.name}: it has no recording of that name")
     if not answer.ok:
         raise PbxUnreachable(f"pbx {settings.name}: Asterisk answers {answer.status} for a recording")
-    return answer.body if isinstance(answer.body, bytes) else answer.body.encode()
+    wav = whole(answer.body if isinstance(answer.body, bytes) else answer.body.encode())
+    if not wav:
+        raise RecordingNotFound(f"pbx {settings.name}: the recording {recording} is empty or no WAV file")
+    return wav
 
 
 async def delete(settings: AriSettings, recording: str) -> None:
