@@ -102,24 +102,29 @@ async def keep_health(fleet: Fleet) -> None:
 
 
 async def keep_recordings(ledger: Ledger, nodes: Mapping[str, Pbx], clock: Clock, keep_days: float) -> None:
-    """Delete recordings older than `keep_days` from their PBX. One that cannot be asked now is asked later; a
-    node that is configured no more keeps its own."""
+    """Delete recordings older than `keep_days`, a few at a time."""
     while True:
-        old = await ledger.recordings(clock() - keep_days * 86400, FORGET_AT_ONCE)
-        deleted = 0
-        for kept in old:
-            node = nodes.get(kept.pbx)
-            try:
-                if node is not None:
-                    await node.delete_recording(kept.recording)
-            except PbxError as error:
-                _log.warning("recording_not_deleted", pbx=kept.pbx, call=kept.call_id, reason=str(error))
-                continue
-            await ledger.recording_gone(kept.call_id)
-            deleted += 1
+        deleted = await delete_recordings(ledger, nodes, clock() - keep_days * 86400)
         if deleted:
             _log.info("recordings_deleted", count=deleted)
         await asyncio.sleep(1.0 if deleted == FORGET_AT_ONCE else FORGET_EVERY)
+
+
+async def delete_recordings(ledger: Ledger, nodes: Mapping[str, Pbx], before: float) -> int:
+    """Delete recordings of calls that ended before `before` from their PBX. One that cannot be asked now is
+    asked later; a node that is configured no more keeps its own. How many."""
+    deleted = 0
+    for kept in await ledger.recordings(before, FORGET_AT_ONCE):
+        node = nodes.get(kept.pbx)
+        try:
+            if node is not None:
+                await node.delete_recording(kept.recording)
+        except PbxError as error:
+            _log.warning("recording_not_deleted", pbx=kept.pbx, call=kept.call_id, reason=str(error))
+            continue
+        await ledger.recording_gone(kept.call_id)
+        deleted += 1
+    return deleted
 
 
 async def keep_forgetting(ledger: Ledger, clock: Clock, keep_days: float) -> None:

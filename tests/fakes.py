@@ -16,6 +16,7 @@ from orchestrator.call.events import CallEvent
 from orchestrator.ledger.groupcommit import GroupCommit
 from orchestrator.ledger.records import NewJob, Script
 from orchestrator.ledger.sqlite import SqliteLedger, connect
+from orchestrator.pbx.errors import RecordingNotFound
 from orchestrator.pbx.port import Dial, Link, PlaySounds, Request, Signal, Sink, SoundCheck
 
 T = TypeVar("T")
@@ -182,6 +183,7 @@ class FakePbx:
         self.most = 0
         self.reconciled: list[list[str]] = []
         self.missing: tuple[str, ...] = ()
+        self.deleted: list[str] = []
         self.deaf = False
         """Takes requests and says nothing."""
 
@@ -249,6 +251,12 @@ class FakePbx:
 
     async def check_sounds(self, sounds: Sequence[str]) -> SoundCheck:
         return SoundCheck(tuple(sound for sound in self.missing if sound in sounds), len(sounds))
+
+    async def fetch_recording(self, recording: str) -> bytes:
+        raise RecordingNotFound(f"pbx {self.name}: no recording {recording}")
+
+    async def delete_recording(self, recording: str) -> None:
+        self.deleted.append(recording)
 
     def dials(self) -> list[Dial]:
         return [request for request in self.requests if isinstance(request, Dial)]

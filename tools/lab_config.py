@@ -11,7 +11,8 @@ REPO = Path(__file__).resolve().parent.parent
 sys.path[0] = str(REPO)
 
 from docker import instance  # noqa: E402 - only now is the repository on the path
-from orchestrator.cli.install import FORMATS, install_sounds  # noqa: E402
+from orchestrator.cli.install import install_sounds  # noqa: E402
+from orchestrator.pbx.places import FORMATS  # noqa: E402
 from orchestrator.prompts import load_library, packaged_root  # noqa: E402
 
 NAME = "lab"

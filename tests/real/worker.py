@@ -164,8 +164,8 @@ def install_sounds(lab: Far) -> None:
 def write_config(
     lab: Far | tuple[Far, Far], folder: Path, notify_url: str, listen: str, **pbx: object
 ) -> Path:
-    """A configuration for one lab or two, in `folder`; `pbx` overrides keys of their [[pbx]] sections. A folder
-    `templates` in there is the operator's own."""
+    """A configuration for one lab or two, in `folder`; `pbx` overrides keys of their [[pbx]] sections. A
+    folder `templates` in there is the operator's own."""
     labs = {"lab": lab[0], "second": lab[1]} if isinstance(lab, tuple) else {"lab": lab}
     nodes = (line for name, lab in labs.items() for line in _node(name, lab, listen, pbx))
     path = folder / "orchestrator.toml"
