@@ -5,6 +5,7 @@ PostgreSQL's part is loaded only where it is used; its driver is an extra.
 
 import asyncio
 import contextlib
+import hmac
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ import msgspec
 from orchestrator import setup
 from orchestrator.clock import Clock
 from orchestrator.config import Config
+from orchestrator.guard.seal import SealError, parse_key
 from orchestrator.ledger.errors import LedgerUnusable
 from orchestrator.ledger.port import Ledger
 from orchestrator.ledger.schema import SchemaError
@@ -64,6 +66,17 @@ def _driver() -> Iterator[None]:
         ) from None
 
 
+async def _prepare(config: Config) -> None:
+    """See that the shared ledger is there, of this version and of our key."""
+    from orchestrator.ledger.postgresql.connection import prepare
+
+    try:
+        key = parse_key(config.ledger.key or "")
+    except SealError as error:
+        raise LedgerUnusable(f"ledger.key: {error}") from None
+    await prepare(config.ledger.url, hmac.digest(key, b"the key of a ledger", "sha256")[:16])
+
+
 @contextlib.asynccontextmanager
 async def opened(config: Config) -> AsyncIterator[Ledger]:
     """The ledger for a command, for as long as the block runs.
@@ -74,6 +87,7 @@ async def opened(config: Config) -> AsyncIterator[Ledger]:
     if is_shared(config):
         with _driver():
             from orchestrator.ledger.postgresql.ledger import PostgresLedger
+        await _prepare(config)
         ledger = await PostgresLedger.open(config.ledger.url)
     else:
         ledger = await SqliteLedger.open(setup.ledger_path(config), config.ledger.commit_interval)
@@ -198,6 +212,7 @@ async def _held_shared(
 ) -> AsyncIterator[Held | None]:
     with _driver():
         from orchestrator.ledger.postgresql.tenure import take_seat
+    await _prepare(config)
     url, name = config.ledger.url, config.worker.name
     if alone:
         name = f"{name[:50]}-{secrets.token_hex(4)}"

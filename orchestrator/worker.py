@@ -7,7 +7,6 @@ notifications, and the ledger is closed last.
 
 import asyncio
 import contextlib
-import gc
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -16,19 +15,17 @@ from typing import Final
 import structlog
 
 from orchestrator import setup
-from orchestrator.clock import Clock
-from orchestrator.config import Config, ConfigError
+from orchestrator.config import Config
 from orchestrator.dispatcher import NodeDispatcher, Sweeper, end_job, open_script
 from orchestrator.guard.seal import Seal, SealError
 from orchestrator.health.fleet import Fleet
-from orchestrator.http.front import Front, app_of
-from orchestrator.http.health import listening
+from orchestrator.http.front import Front
 from orchestrator.http.settings import Http
 from orchestrator.http.watching import Watching
 from orchestrator.intake.running import Intakes
 from orchestrator.ledger.errors import LeaseLost
 from orchestrator.ledger.records import Script
-from orchestrator.ledgers import Held, held
+from orchestrator.ledgers import Held
 from orchestrator.live import LiveCalls
 from orchestrator.meters import Meters
 from orchestrator.notify.errors import NotifyError
@@ -48,8 +45,6 @@ from orchestrator.upkeep import (
     watch,
 )
 
-GC_THRESHOLD: Final = 100_000
-"""New objects between two collections of the youngest generation; nearly all die by counting before."""
 FLUSH_TIMEOUT: Final = 5.0
 """Seconds that notifications get to go out at the end; the rest waits in the ledger."""
 RETRY_NODE: Final = 5.0
@@ -384,63 +379,3 @@ def _first(group: BaseExceptionGroup[Exception]) -> BaseException:
     while isinstance(found, BaseExceptionGroup):
         found = found.exceptions[0]
     return found
-
-
-def _spare_the_collector() -> None:
-    """What the start has made lives for ever. A full collection would look at all of it again and again, and
-    hold every call up for tens of milliseconds each time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD, 20, 20)
-
-
-async def run_worker(
-    config: Config,
-    stop: asyncio.Event,
-    clock: Clock,
-    *,
-    only: str | None = None,
-    begun: Callable[[], None] = lambda: None,
-    started: Callable[[Worker], None] = lambda worker: None,
-    standing_by: Callable[[str], None] | None = None,
-) -> None:
-    """Run a worker until `stop` is set. With `only`, it makes that one job's calls and adopts nothing.
-
-    Where another worker owns the ledger, `standing_by` is told its name, and this one waits to take over;
-    without it that is an error. `begun` is called once the ledger is this worker's, `started` when the worker
-    stands.
-
-    Raises `ConfigError`, `LedgerUnusable` (also when another worker has the ledger), `LeaseLost`,
-    `PbxConfigError`, `ListenError`.
-    """
-    if not config.pbx:
-        raise ConfigError("no PBX is configured: add a [[pbx]] section (see the README)")
-    seal, library = setup.load_seal(config), setup.load_prompts(config)
-    waited: list[str] = []
-
-    def stand_by(owner: str) -> None:
-        waited.append(owner)
-        if standing_by is not None:
-            standing_by(owner)
-
-    alone = only is not None
-    stands_by = stand_by if standing_by is not None else None
-    async with held(config, clock, stop, stands_by, alone=alone, begun=begun) as holding:
-        if holding is None:
-            return
-        worker = Worker(config, holding, library, seal, only)
-        if not alone:
-            await worker.adopt()
-        _spare_the_collector()
-        async with contextlib.AsyncExitStack() as stack:
-            if config.http is not None and not alone:
-                app = app_of(worker.front(config.http))
-                serving = listening(app, config.http.listen, patient=bool(waited))
-                await stack.enter_async_context(serving)
-            started(worker)
-            also = []
-            if setup.is_shared(config) and not alone:
-                from orchestrator.heirs import Heirs  # its driver is an extra
-
-                also.append(Heirs(config, library, seal, worker, clock).run())
-            await worker.run(stop, *also)

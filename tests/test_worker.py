@@ -24,7 +24,8 @@ from orchestrator.ledger.sqlite import SqliteLedger, WorkerLock, connect
 from orchestrator.pbx.errors import PbxConfigError
 from orchestrator.pbx.port import Signal, Sink, SoundCheck
 from orchestrator.prompts import load_library
-from orchestrator.worker import Worker, run_worker
+from orchestrator.running import run_worker
+from orchestrator.worker import Worker
 from tests import fakes
 from tests.fakes import RINGS, SCRIPT, FakePbx, Far, new_job
 from tests.notify.world import SECRET, Bell, Receiver

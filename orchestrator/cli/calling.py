@@ -25,7 +25,8 @@ from orchestrator.ledger.port import Ledger
 from orchestrator.ledger.records import Summary
 from orchestrator.ledgers import opened, worker_runs
 from orchestrator.prompts import Library
-from orchestrator.worker import Worker, run_worker
+from orchestrator.running import run_worker
+from orchestrator.worker import Worker
 
 TICK = 0.04
 """Seconds between two looks at the ledger, and two frames of the display."""

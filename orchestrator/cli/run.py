@@ -17,7 +17,7 @@ from orchestrator.clock import steady_clock
 from orchestrator.config import Config, ConfigError
 from orchestrator.http.settings import keys_note
 from orchestrator.ledgers import name_of
-from orchestrator.worker import run_worker
+from orchestrator.running import run_worker
 
 _log = structlog.get_logger(__name__)
 

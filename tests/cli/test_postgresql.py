@@ -76,3 +76,12 @@ def test_every_worker_of_a_shared_ledger_needs_the_same_key(desk: Desk) -> None:
     done = desk.run("show", "job-1")
     assert done.exit_code == 2
     assert "ledger.key_file: required with PostgreSQL" in done.stderr
+
+
+def test_a_key_that_is_not_the_ledgers_own_is_refused(shared: Desk) -> None:
+    shared.submit(id="job-1")
+    shared.replace(KEY, KEY.replace("A", "B", 1))
+    done = shared.run("submit", input=json.dumps({"to": "+12025550100", "code": CODE}))
+    assert done.exit_code == 2
+    assert "another key" in done.stderr
+    assert KEY[:20] not in done.stderr

@@ -11,7 +11,7 @@ from orchestrator.clock import steady_clock
 from orchestrator.config import load_config
 from orchestrator.guard.keyfile import change_keys
 from orchestrator.guard.keys import ENTROPY, instant, make_key
-from orchestrator.worker import run_worker
+from orchestrator.running import run_worker
 from tests.http.world import job, lines_until
 from tests.prompts.small_library import write_library
 

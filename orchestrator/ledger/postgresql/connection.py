@@ -55,8 +55,8 @@ async def connect(url: str) -> Connection:
         )
 
 
-async def prepare(url: str) -> None:
-    """See that the schema is there and of this version.
+async def prepare(url: str, key_mark: bytes | None = None) -> None:
+    """See that the schema is there and of this version; with a `key_mark`, that all use the same key.
 
     Raises `LedgerUnusable`, as `connect` does.
     """
@@ -64,10 +64,21 @@ async def prepare(url: str) -> None:
     try:
         with told(url):
             await migrate(db, shown(url))
+            if key_mark is not None:
+                await _agree_on_key(db, shown(url), key_mark)
     except SchemaError as error:
         raise LedgerUnusable(f"ledger {error}.") from None
     finally:
         await close(db)
+
+
+async def _agree_on_key(db: Connection, name: str, key_mark: bytes) -> None:
+    """The first to come says by which mark the key is known. With another key every job would fail."""
+    await db.execute("UPDATE orchestrator_ledger SET key_mark = $1 WHERE key_mark IS NULL", key_mark)
+    if await db.fetchval("SELECT key_mark FROM orchestrator_ledger") != key_mark:
+        raise LedgerUnusable(
+            f"ledger {name} was written with another key. Give every worker and command the same ledger.key."
+        )
 
 
 async def close(db: Connection) -> None:
