@@ -140,7 +140,8 @@ def _pressed(call: Call, asked: ev.Collect | ev.Gate, key: str, now: float) -> S
     """What a key means; the same call for one that means nothing here."""
     if isinstance(asked, ev.Gate):
         return play_next(call, now) if key == asked.digit else Step(call)
-    if key not in _KEYS or (key == call.spare and not call.digits and now < call.spare_until):
+    by_habit = key in (call.spare, asked.terminator) and not call.digits and now < call.spare_until
+    if key not in _KEYS or by_habit:
         return Step(call)
     if key == asked.replay_on and not call.digits:
         return Step(call) if call.asked >= asked.max_replays else _ask_again(call, now)

@@ -92,9 +92,9 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     collected: int = 0
     """How many keys were collected in all."""
     spare: str = ""
-    """The terminator of an input that was full without it."""
+    """The terminator of the last input that was full without it."""
     spare_until: float = 0.0
-    """Until when that key still belongs to that input."""
+    """Until when a terminator still belongs to that input."""
     dial_status: str = ""
     why: Why | None = None
     tries: int = 0

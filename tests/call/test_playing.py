@@ -185,11 +185,17 @@ def test_each_item_collects_its_own_keys() -> None:
     assert story.call.collected == 4
 
 
-def test_a_terminator_pressed_by_habit_does_not_reach_the_next_item() -> None:
-    story = Story(ASKS, ASKS).hear().press("2345#")
+@pytest.mark.parametrize("own", ["#", ""])
+def test_a_terminator_pressed_by_habit_does_not_reach_the_next_item(own: str) -> None:
+    story = Story(ev.Collect(4, terminator=own), ASKS).hear().press("2345#")
     assert story.collected == [(1, "2345", True)]
     assert story.call.state is State.PLAYING  # nor does it interrupt the prompt
     story.hear().press("67#")
+    assert story.collected[1:] == [(2, "67", True)]
+
+
+def test_nor_does_it_become_a_digit_there() -> None:
+    story = Story(ASKS, ev.Collect(2, terminator="*")).hear().press("2345#67")
     assert story.collected[1:] == [(2, "67", True)]
 
 
