@@ -111,7 +111,7 @@ class Reporter:
             sequence=self.sequence,
             kind=self.told.kind,
             to=self.told.to,
-            from_=_shown(call, leg) if call is not None else self.told.from_,
+            from_=(_shown(call, leg) if call is not None else None) or self.told.from_,
             leg=leg,
             user_data=self.told.user_data,
             **extra,

@@ -5,7 +5,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
+from orchestrator.call.conversation import new_conversation
 from orchestrator.call.facts import Answer, Dialing, Over, PlayBegan, Pressed, Rings
 from orchestrator.call.outcome import Outcome
 from orchestrator.call.state import Call
@@ -98,6 +100,17 @@ def test_a_verdict_without_a_call_names_none() -> None:
     data = event(reporter().ended("expired", "it expired", 0, EPOCH, None))["data"]
     assert "call_id" not in data
     assert (data["attempts"], data["outcome"], data["reason"]) == (0, "expired", "it expired")
+
+
+def test_a_callback_whose_second_phone_was_never_rung_names_the_number_that_it_was_to_show() -> None:
+    caller = replace(CALL, leg="caller", caller_id="+15550111")
+    call = replace(new_conversation("c1"), caller=caller)
+    fields: dict[str, Any] = {"kind": "callback", "from": "+15550100"}
+    on = reporter(**fields)
+    made = on.ended("busy", "caller: busy here", 1, EPOCH, call)
+    assert event(made)["data"]["from"] == "+15550100"
+    made = on.outgoing(Dialing(EPOCH, "caller"), call, 1)
+    assert event(made)["data"]["from"] == "+15550111"
 
 
 def test_events_left_out_take_no_number_and_the_verdict_is_always_told() -> None:
