@@ -102,29 +102,37 @@ async def keep_health(fleet: Fleet) -> None:
 
 
 async def keep_recordings(ledger: Ledger, nodes: Mapping[str, Pbx], clock: Clock, keep_days: float) -> None:
-    """Delete recordings older than `keep_days`, a few at a time."""
+    """Delete recordings older than `keep_days`."""
     while True:
         deleted = await delete_recordings(ledger, nodes, clock() - keep_days * 86400)
         if deleted:
             _log.info("recordings_deleted", count=deleted)
-        await asyncio.sleep(1.0 if deleted == FORGET_AT_ONCE else FORGET_EVERY)
+        await asyncio.sleep(FORGET_EVERY)
 
 
 async def delete_recordings(ledger: Ledger, nodes: Mapping[str, Pbx], before: float) -> int:
     """Delete recordings of calls that ended before `before` from their PBX. One that cannot be asked now is
-    asked later; a node that is configured no more keeps its own. How many."""
-    deleted = 0
-    for kept in await ledger.recordings(before, FORGET_AT_ONCE):
-        node = nodes.get(kept.pbx)
-        try:
-            if node is not None:
-                await node.delete_recording(kept.recording)
-        except PbxError as error:
-            _log.warning("recording_not_deleted", pbx=kept.pbx, call=kept.call_id, reason=str(error))
-            continue
-        await ledger.recording_gone(kept.call_id)
-        deleted += 1
-    return deleted
+    asked later, and holds up none of the others'; a node that is configured no more keeps its own. How many.
+    """
+    deleted, passed, lost = 0, 0, set[str]()
+    while True:
+        batch = max(FORGET_AT_ONCE, passed)
+        found = (await ledger.recordings(before, passed + batch))[passed:]
+        for kept in found:
+            node = nodes.get(kept.pbx)
+            try:
+                if kept.pbx not in lost and node is not None:
+                    await node.delete_recording(kept.recording)
+            except PbxError as error:
+                _log.warning("recording_not_deleted", pbx=kept.pbx, call=kept.call_id, reason=str(error))
+                lost.add(kept.pbx)
+            if kept.pbx in lost:
+                passed += 1
+                continue
+            await ledger.recording_gone(kept.call_id)
+            deleted += 1
+        if len(found) < batch:
+            return deleted
 
 
 async def keep_forgetting(ledger: Ledger, clock: Clock, keep_days: float) -> None:

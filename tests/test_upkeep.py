@@ -3,6 +3,9 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
+from orchestrator import upkeep
 from orchestrator.call import events as ev
 from orchestrator.ledger.records import CallEnd, Entry, Verdict
 from orchestrator.ledger.sqlite import SqliteLedger
@@ -11,22 +14,25 @@ from orchestrator.upkeep import delete_recordings
 from tests.fakes import EPOCH, FakePbx, new_job
 
 DAY = 86400.0
-CALLS = ("a", "b")
 
 
 class Lost(FakePbx):
     """Cannot be asked."""
 
+    asked = 0
+
     async def delete_recording(self, recording: str) -> None:
+        self.asked += 1
         raise PbxUnreachable(f"pbx {self.name}: nobody answers")
 
 
-async def recorded(path: Path) -> SqliteLedger:
-    """A ledger with a recorded call of each job, ended a day apart."""
+async def recorded(path: Path, *nodes: str) -> SqliteLedger:
+    """A ledger with a recorded call of each job, ended a day apart, on these nodes or on `ast1`."""
     ledger = await SqliteLedger.open(path)
-    for n, job in enumerate(CALLS):
+    for n, node in enumerate(nodes or ("ast1",) * 2):
+        job = f"job-{n}"
         await ledger.submit([new_job(job)])
-        (claim,) = (await ledger.claim("ast1", (), EPOCH, 1, job)).claims
+        (claim,) = (await ledger.claim(node, (), EPOCH, 1, job)).claims
         at = EPOCH + n * DAY
         end = CallEnd(
             job_id=job,
@@ -59,6 +65,17 @@ async def test_a_recording_whose_pbx_cannot_be_asked_is_kept_for_later(tmp_path:
     ledger, pbx = await recorded(tmp_path / "ledger.db"), Lost("ast1", lambda signal: None)
     assert await delete_recordings(ledger, {"ast1": pbx}, EPOCH + 100 * DAY) == 0
     assert await kept(ledger) == 2
+    await ledger.close()
+
+
+async def test_a_pbx_that_cannot_be_asked_is_asked_once_and_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "FORGET_AT_ONCE", 2)
+    ledger = await recorded(tmp_path / "ledger.db", *["lost"] * 5, "ast1", "lost", "ast1")
+    lost, pbx = Lost("lost", lambda signal: None), FakePbx("ast1", lambda signal: None)
+    assert await delete_recordings(ledger, {"lost": lost, "ast1": pbx}, EPOCH + 100 * DAY) == 2
+    assert (len(set(pbx.deleted)), lost.asked, await kept(ledger)) == (2, 1, 6)
     await ledger.close()
 
 
