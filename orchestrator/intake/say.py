@@ -28,6 +28,8 @@ from orchestrator.validate import Fault
 
 ROUNDING: Final = 5
 """A prompt's length is stored in steps of so many seconds: the exact one would tell something of the code."""
+BETWEEN_ITEMS: Final = 500
+"""Milliseconds of silence after an item that another one follows."""
 ANNOUNCED: Final = "callback-recorded"
 TOLD: Final = ("callback-ending", "callback-busy", "callback-no-answer", "callback-unreachable")
 """The other prompts of a callback, in their order; a language may lack them."""
@@ -126,8 +128,10 @@ def _gate(job: Job, voices: Voices, faults: list[Fault]) -> list[Playlist]:
 def _items(job: Job, voices: Voices, faults: list[Fault]) -> list[Playlist]:
     if job.items is None:
         return _said(job, voices, faults, "$", template=job.template, variables=job.variables)
-    playlists = []
+    playlists: list[Playlist] = []
     for n, item in enumerate(job.items):
+        if playlists:
+            playlists[-1] += (voices.library.silences[BETWEEN_ITEMS],)
         playlists += _said(
             job,
             voices,
