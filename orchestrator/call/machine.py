@@ -46,6 +46,7 @@ from orchestrator.call.playing import (
     play_next,
     play_refused,
     play_started,
+    unfinished,
 )
 from orchestrator.call.state import (
     ASK_RETRY,
@@ -67,7 +68,10 @@ Handler = Callable[[Call, Any, float], Step]
 def step(call: Call, event: ev.CallEvent, now: float) -> Step:
     """Apply `event`, seen at `now`. An event that means nothing in this state gives the same call back."""
     handler = TABLE[call.state].get(type(event))
-    return Step(call) if handler is None else handler(call, event, now)
+    if handler is None:
+        return Step(call)
+    after = handler(call, event, now)
+    return unfinished(call, after, now) if call.state is State.COLLECTING else after
 
 
 def replay(call_id: str, journal: list[tuple[ev.CallEvent, float]]) -> tuple[Call, list[Fact]]:

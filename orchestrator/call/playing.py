@@ -39,6 +39,12 @@ def _item(call: Call) -> int:
     return call.play - (call.notice.gate is not None)
 
 
+def _asking(call: Call) -> int:
+    """Which of the items asks for keys now, from 1."""
+    assert call.notice is not None  # noqa: S101 - only a notice collects
+    return (_item(call) - 1) % len(call.notice.collects) + 1
+
+
 def _asked(call: Call) -> ev.Collect | ev.Gate | None:
     """The keys that are asked for at the present prompt; before the first one, none."""
     notice = call.notice
@@ -181,11 +187,18 @@ def _ask_again(call: Call, now: float) -> Step:
 
 
 def _collected(call: Call, now: float, *, complete: bool) -> Step:
-    assert call.notice is not None  # noqa: S101 - only a notice collects
-    item = (_item(call) - 1) % len(call.notice.collects) + 1
-    fact = Collected(now, item, call.digits, complete)
+    fact = Collected(now, _asking(call), call.digits, complete)
     after = play_next(replace(call, plays_completed=max(call.plays_completed, _heard(call))), now)
     return Step(after.call, after.commands, (fact, *after.facts))
+
+
+def unfinished(call: Call, after: Step, now: float) -> Step:
+    """Keys that were pressed before the call broke off within an input are told all the same."""
+    over = after.call.state in (State.HANGING_UP, State.ENDED)
+    if not over or not call.digits or any(isinstance(fact, Collected) for fact in after.facts):
+        return after
+    told = Collected(now, _asking(call), call.digits, complete=False)
+    return Step(after.call, after.commands, (told, *after.facts))
 
 
 def digits_over(call: Call, now: float) -> Step:

@@ -178,6 +178,32 @@ def test_the_replay_key_within_a_number_is_a_digit() -> None:
     assert Story(ASKS).hear().press("2111").collected == [(1, "2111", True)]
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        ev.Ended(16),
+        ev.Gone(),
+        ev.HangupRequested(by_us=False),
+        ev.CancelRequested(),
+        ev.TimerFired("duration"),
+    ],
+)
+def test_keys_pressed_before_the_call_broke_off_are_told_once_and_before_its_end(event: ev.LegEvent) -> None:
+    story = Story(None, ASKS).hear().hear().press("23")
+    if isinstance(event, ev.TimerFired):
+        story.now = story.call.timers["duration"]
+    story.feed(event)
+    story.feed(ev.Ended(16))
+    assert story.collected == [(2, "23", False)]
+    assert isinstance(story.facts[-1], Over)
+
+
+def test_whoever_hangs_up_without_a_key_gave_no_input() -> None:
+    story = Story(ASKS).hear()
+    story.feed(ev.Ended(16))
+    assert story.collected == []
+
+
 def test_each_item_collects_its_own_keys() -> None:
     story = Story(ASKS, None, ev.Collect(1, replay_on=""), ASKS)
     story.hear().press("42#").hear().hear().press("1").hear().press("9#")
