@@ -12,6 +12,7 @@ from urllib.parse import quote
 import aiohttp
 import structlog
 
+from orchestrator.call.commands import StopPlay
 from orchestrator.call.events import Ended, Ready, Refused
 from orchestrator.pbx.ari import census, recordings, sounds, wire
 from orchestrator.pbx.ari.connection import Connection, Replaced
@@ -99,6 +100,8 @@ class AriPbx:
         connection = self._connection
         if connection is None:
             self._tell_all(unsent(request, "not connected"))
+            return
+        if isinstance(request, StopPlay) and self._table.hold(request):
             return
         try:
             outgoing = self._table.submit(request, asyncio.get_running_loop().time())

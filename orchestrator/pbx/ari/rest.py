@@ -48,6 +48,8 @@ class _Pending(msgspec.Struct):
     call: RestCall
     deadline: float
     sent: bool = False
+    stop: StopPlay | None = None
+    """Of a play that is not answered: what is to stop it then."""
 
 
 NOTHING = Outcome()
@@ -63,6 +65,18 @@ class RequestTable:
 
     def __len__(self) -> int:
         return len(self._pending)
+
+    def hold(self, stop: StopPlay) -> bool:
+        """Whether the stop waits, because its playback is only just asked for; it then leaves by itself.
+
+        Over HTTP it could overtake the play, find nothing to stop, and leave a ringing tone on for ever.
+        """
+        for pending in self._pending.values():
+            request = pending.request
+            if isinstance(request, PlaySounds | Ringback) and request.playback == stop.playback:
+                pending.stop = stop
+                return True
+        return False
 
     def submit(self, request: Request, now: float) -> Outgoing:
         """Enter a request. Raises `Unfit` or `Full`; then nothing was entered and nothing may be sent."""
@@ -95,14 +109,16 @@ class RequestTable:
         if step.open:
             return NOTHING  # stays under way until its deadline asks again
         del self._pending[number]
-        return self._take(pending.request, step, now)
+        return self._then_stop(pending, self._take(pending.request, step, now), now)
 
     def lose(self, number: int, stage: Stage, why: str) -> Outcome:
         """The transport says that no answer will come."""
         pending = self._pending.pop(number, None)
         if pending is None:
             return NOTHING
-        return self._take(pending.request, _loss(pending.kind, pending.request, stage, why), pending.deadline)
+        step = _loss(pending.kind, pending.request, stage, why)
+        outcome = self._take(pending.request, step, pending.deadline)
+        return outcome if stage == "not_sent" else self._then_stop(pending, outcome, pending.deadline)
 
     def expire(self, now: float) -> Outcome:
         """End what is past its deadline. A question past it is asked again."""
@@ -172,6 +188,13 @@ class RequestTable:
                 return two_legs.of_stop(request, answer)
             case _:  # what stops a playback or drops a bridge: whatever the answer, nothing is told
                 return Step()
+
+    def _then_stop(self, pending: _Pending, outcome: Outcome, now: float) -> Outcome:
+        """What a request came to, and after it the stop that has waited for that."""
+        if pending.stop is None:
+            return outcome
+        stop = self._enter("stop", pending.stop, build(pending.stop, self._settings), now)
+        return Outcome(outcome.told, (*outcome.next, stop))
 
     def _take(self, request: Request, step: Step, now: float) -> Outcome:
         told = tuple((request.channel, event) for event in step.told)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.call.commands import Ask, Hangup, StopPlay
+from orchestrator.call.commands import Ask, Hangup, Ringback, StopPlay
 from orchestrator.call.events import (
     Accepted,
     Alive,
@@ -141,6 +141,38 @@ def test_a_question_without_an_answer_is_asked_again() -> None:
     (question,) = again.next
     assert question.call == first.call
     assert [e for _, e in table.answer(question.id, Answer(404, "R"), 4.0).told] == [Gone()]
+
+
+STOP = StopPlay("c1", "p1")
+
+
+@pytest.mark.parametrize("play", [PLAY, Ringback("c1", "p1")])
+def test_what_stops_a_playback_that_is_only_just_asked_for_leaves_after_its_answer(play: Request) -> None:
+    table = RequestTable(SETTINGS)
+    asked = table.submit(play, 0.0)
+    assert table.hold(STOP)
+    assert not table.hold(StopPlay("c1", "p2"))
+    assert table.leave(asked.id)
+    after = table.answer(asked.id, Answer(201, "Created"), 1.0)
+    assert [event for _, event in after.told] == [PlayStarted("p1")]
+    assert [str(each.call) for each in after.next] == ["RestCall(DELETE playbacks/p1)"]
+    assert not table.hold(STOP)
+
+
+def test_a_stop_is_asked_for_on_the_next_connection_when_nobody_knows_whether_its_playback_began() -> None:
+    table = RequestTable(SETTINGS)
+    assert table.leave(table.submit(PLAY, 0.0).id)
+    assert table.hold(STOP)
+    table.lose_all("gone")
+    assert [str(each.call) for each in table.resumed(5.0).next] == ["RestCall(DELETE playbacks/p1)"]
+
+
+def test_nothing_stops_a_playback_that_never_left() -> None:
+    table = RequestTable(SETTINGS)
+    table.submit(PLAY, 0.0)
+    assert table.hold(STOP)
+    table.lose_all("gone")
+    assert len(table) == 0
 
 
 def test_a_full_table_takes_no_originate_but_still_a_hangup() -> None:
