@@ -196,7 +196,10 @@ def _said(
         )
     except PromptError as error:
         which = "template" if template is not None else "sound" if sound is not None else "text"
-        faults.append(_fault(error, f"{path}.{which}", f"{path}.variables"))
+        prompt = path if path == "$.record" else f"{path}.{which}"
+        own = template is not None and path.startswith("$.items")
+        named = f"{path}.variables" if own else "$.variables" if template is not None else prompt
+        faults.append(_fault(error, prompt, named))
         return []
     return [prepared.playlist]
 

@@ -288,6 +288,21 @@ def test_what_an_item_cannot_say_is_named_by_its_path(rules: Rules) -> None:
     assert set(notice_faults(rules, template="greet", gate={"template": "nowhere"})) == {"$.gate.template"}
 
 
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"items": [{"text": "..."}]}, "$.items[0].text"),
+        ({"items": [{"text": "a\x00b"}]}, "$.items[0].text"),
+        ({"items": [{"template": "number", "variables": {"play": 1}}]}, "$.items[0].variables"),
+        ({"template": "greet", "variables": {"play": 1}}, "$.variables"),
+        ({"template": "number", "gate": {"template": "press"}, "variables": {"play": 1}}, "$.variables"),
+        ({"kind": "callback", "caller": "+12025550111", "record": True}, "$.record"),
+    ],
+)
+def test_every_fault_is_at_a_field_that_the_job_has(rules: Rules, fields: dict[str, Any], path: str) -> None:
+    assert set(notice_faults(rules, **fields)) == {path}
+
+
 def test_a_free_text_that_cannot_be_spoken_is_not_quoted(rules: Rules) -> None:
     found = notice_faults(rules, items=[{"text": "the secret word is mellon"}])
     assert "mellon" not in str(found)
