@@ -38,6 +38,10 @@ _NOW = {
     "answered": "taking the call over",
     "playing": "playing",
     "collecting": "waiting for keys",
+    "joining": "connecting the two",
+    "announcing": "telling both that they are recorded",
+    "talking": "the two are talking",
+    "telling": "telling the caller why",
     "hanging_up": "hanging up",
 }
 

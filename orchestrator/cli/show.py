@@ -72,10 +72,15 @@ def _print(told: Story, summary: Summary, worker: bool) -> None:
     job, public = told.job, told_of(told.job.body)
     verdict = click.style(job.outcome or told.doing, bold=True, fg=_colour(job.outcome))
     click.echo(f"{click.style(job.id, bold=True)}  {verdict}" + (f", {job.reason}" if job.reason else ""))
-    about = [f"to {public.to}"]
+    about = [f"caller {public.caller}"] if public.caller else []
+    about.append(f"to {public.to}")
     if public.from_:
         about.append(f"from {public.from_}")
-    about += [f"kind {public.kind}", f"{public.plays} plays"]
+    about.append(f"kind {public.kind}")
+    if not public.caller:
+        about.append(f"{public.plays} plays")
+    elif public.record:
+        about.append("to be recorded")
     if public.language:
         about.append(public.language)
     if public.user_data:

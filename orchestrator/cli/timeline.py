@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from orchestrator.call import facts as f
-from orchestrator.call.conversation import ANNOUNCEMENT, TEXT, Conversation
+from orchestrator.call.conversation import ANNOUNCEMENT, TEXT, Conversation, Phase
 from orchestrator.call.either import AnyCall, replay
 from orchestrator.call.outcome import Q850
 from orchestrator.call.playing import prompts
-from orchestrator.call.state import State
+from orchestrator.call.state import Call, State
 from orchestrator.ledger.records import Followed, JobRow, JobState
 
 
@@ -44,12 +44,24 @@ class Story(msgspec.Struct, frozen=True):
 
     @property
     def doing(self) -> str:
-        """What happens now: `waiting`, the state of the call, or `ended`."""
+        """What happens now: `waiting`, the state of the call or what the two of a callback do, or `ended`."""
         if self.ended:
             return "ended"
         if self.call is None or self.call.state in (State.NEW, State.ENDED):
             return "waiting"
-        return self.call.state.value
+        return self.call.state.value if isinstance(self.call, Call) else _together(self.call)
+
+
+def _together(conversation: Conversation) -> str:
+    match conversation.phase:
+        case Phase.CALLER:
+            return conversation.caller.state.value
+        case Phase.CALLEE:
+            return conversation.callee.state.value
+        case Phase.CLOSING:
+            return State.HANGING_UP.value
+        case phase:
+            return phase.value
 
 
 class _Told(msgspec.Struct, frozen=True):
@@ -61,6 +73,8 @@ class _Told(msgspec.Struct, frozen=True):
     plays: int = 1
     user_data: str = ""
     notify_url: str | None = None
+    caller: str | None = None
+    record: bool = False
 
 
 told_of = msgspec.json.Decoder(_Told).decode

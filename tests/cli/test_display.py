@@ -14,6 +14,7 @@ from orchestrator.cli.plain import JsonLines, PlainLines
 from orchestrator.cli.screen import Screen
 from orchestrator.cli.timeline import Story, story
 from orchestrator.ledger.records import Entry, Followed, JobRow, JobState, Summary
+from tests.call import callbacks
 
 T0 = 1_800_000_000.0
 BODY = b'{"kind":"code","to":"+12025550100","from":"+12025550199","plays":2}'
@@ -33,7 +34,9 @@ HEARD: list[tuple[float, CallEvent]] = [
 BUSY: list[tuple[float, CallEvent]] = [(0.1, PLANNED), (0.2, ev.Accepted()), (0.3, ev.Ended(17, 486))]
 
 
-def told(events: list[tuple[float, CallEvent]], outcome: str | None = None, reason: str = "") -> Story:
+def told(
+    events: list[tuple[float, CallEvent]], outcome: str | None = None, reason: str = "", call: str = "c"
+) -> Story:
     journal = tuple(Entry(n, T0 + at, event) for n, (at, event) in enumerate(events, start=1))
     job = JobRow(
         id="j1",
@@ -49,7 +52,7 @@ def told(events: list[tuple[float, CallEvent]], outcome: str | None = None, reas
         reason=reason or None,
         ended_at=T0 + events[-1][0] if outcome else None,
     )
-    return story(Followed(job=job, calls=(("c", 1, journal),) if events else ()))
+    return story(Followed(job=job, calls=((call, 1, journal),) if events else ()))
 
 
 def summary(of: Story, problem: str = "", **states: int) -> Summary:
@@ -163,6 +166,36 @@ def test_json_lines_end_with_the_verdict(capsys: pytest.CaptureFixture[str]) -> 
     assert (verdict["outcome"], verdict["cause"], verdict["sip_status"]) == ("busy", 17, 486)
     assert (verdict["attempts"], verdict["notifications"]) == (1, {"delivered": 3})
     assert events[1]["seconds"] == 0.2
+
+
+def test_what_the_two_of_a_callback_do_is_said_of_the_one_whom_it_is_about() -> None:
+    callback, seen = callbacks.Story(callbacks.PLANNED), []
+
+    def look() -> None:
+        seen.append(told([(at - T0, event) for event, at in callback.journal], call=callbacks.CALL).doing)
+
+    look()
+    for step in (
+        callback.answered,
+        lambda: callback.callee(ev.Accepted(), ev.Ringing()),
+        lambda: callback.callee(ev.Answered(), ev.Ready()),
+        lambda: callback.feed(ev.Bridged()),
+        callback.hear,
+        lambda: callback.feed(ev.Ended(16)),
+        lambda: callback.callee(ev.Ended(16)).feed(ev.RecordingFinished(callbacks.CALL)),
+    ):
+        step()
+        look()
+    assert seen == [
+        "planned",
+        "planned",
+        "ringing",
+        "joining",
+        "announcing",
+        "talking",
+        "hanging_up",
+        "waiting",
+    ]
 
 
 def test_a_second_attempt_says_so() -> None:
