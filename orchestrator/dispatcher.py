@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from orchestrator.call.events import Planned
 from orchestrator.clock import Clock
 from orchestrator.config import Pbx as PbxConfig
 from orchestrator.guard.seal import Seal, SealError
@@ -222,6 +223,12 @@ class NodeDispatcher:
             self._ledger.undial(claim.job.id, claim.call_id, self._clock())
             await self._end(claim.job.id, "failed", str(error))
             return
+        if not self._may_show(claim):
+            reason = f"pbx {self._config.name} may not show both numbers of this callback; see its caller_ids"
+            _log.error("job_unshowable", job=claim.job.id, pbx=self._config.name)
+            self._ledger.undial(claim.job.id, claim.call_id, self._clock())
+            await self._end(claim.job.id, "failed", reason)
+            return
         fresh = self._unchecked(script) if self._missing is not None else set()
         if self._missing is not None and fresh:
             try:
@@ -265,6 +272,14 @@ class NodeDispatcher:
         if self._sees_speech:
             fresh = {sound for sound in fresh if not sound.startswith(SPOKEN)}
         return fresh
+
+    def _may_show(self, claim: Claim) -> bool:
+        """Whether this node may show both numbers of a callback: the ledger looks at one only, and the
+        configuration may have changed since the job was taken."""
+        planned = claim.planned
+        if not isinstance(planned, Planned) or planned.second is None:
+            return True
+        return {planned.caller_id, planned.second.caller_id} <= {None, *self._config.caller_ids}
 
     async def _lacking(
         self, fresh: set[str], missing: Callable[[Sequence[str]], Awaitable[Sequence[str]]]

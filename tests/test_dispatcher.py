@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -145,6 +146,22 @@ async def test_a_job_goes_only_to_a_node_that_may_show_its_caller_id() -> None:
         shown = {name: {dial.caller_id for dial in pbx.dials()} for name, pbx in on.nodes.items()}
         assert shown["b"] >= {"+15550102"}
         assert shown["a"] <= {"+15550100"}
+
+
+@virtual
+async def test_a_callback_of_which_a_node_may_not_show_both_numbers_is_not_dialled() -> None:
+    async with floor(node(caller_ids=("+15550100",))) as on:
+        second = {"number": "+12025550100", "ring_timeout": 30.0, "caller_id": "+15550100"}
+        fields: dict[str, Any] = {
+            "kind": "callback",
+            "caller": "+12025550111",
+            "caller_from": "+15550101",
+            "second": second,
+        }
+        await on.submit(new_job(caller_id="+15550100", **fields))
+        await on.ended()
+        assert on.outcome() == "failed"
+        assert on.pbx.dials() == []
 
 
 @virtual

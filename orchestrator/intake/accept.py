@@ -91,9 +91,13 @@ def accept(
         if shown is not None and shown not in rules.caller_ids:
             allowed = ", ".join(sorted(rules.caller_ids)) or "none"
             faults.append(Fault(path, f"not among the configuration's caller_ids ({allowed})."))
-    both = {job.from_, job.caller_from}
-    if None not in both and rules.caller_sets and not any(both <= node for node in rules.caller_sets):
-        faults.append(Fault("$.caller_from", "no PBX node may show both this and `from`."))
+    by = _found_by(job, rules.caller_sets)
+    if by is None and job.caller_from is not None:
+        faults.append(
+            Fault(
+                "$.caller_from", "a PBX node that may show it, or `from`, may not show both; name one only."
+            )
+        )
     if job.notify is not None and job.notify.url is not None and job.notify.url != rules.notify_url:
         unfit = check_url(job.notify.url, rules.allow_networks)
         if unfit is not None:
@@ -119,11 +123,22 @@ def accept(
         sealed=rules.seal.seal(job_id, _encode(said.script)),
         body=_body(job, said, reply_url, rules.callbacks),
         priority=job.priority,
-        caller_id=job.from_ or job.caller_from,
+        caller_id=by,
         created_at=now,
         not_before=not_before,
         expires_at=expires_at,
     )
+
+
+def _found_by(job: Job, nodes: tuple[frozenset[str], ...]) -> str | None:
+    """The caller ID by which PBX nodes find the job: of a callback's two, one that no node has which may not
+    show both. None when the job names none, or there is none such."""
+    both = [number for number in (job.from_, job.caller_from) if number is not None]
+    for number in both:
+        finders = [node for node in nodes if number in node]
+        if all(node.issuperset(both) for node in finders):
+            return number
+    return None
 
 
 def _check_names(job: Job, voices: Voices, faults: list[Fault]) -> None:

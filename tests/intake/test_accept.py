@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from orchestrator.call import events as ev
 from orchestrator.guard.seal import Seal
@@ -120,6 +121,31 @@ def test_times_at_the_edge_of_the_calendar_are_no_accident(rules: Rules, edge: s
 
 def test_a_caller_id_must_be_one_of_the_configured(rules: Rules) -> None:
     assert "+15550100" in faults(rules, **{"from": "+15550199"})["$.from"]
+
+
+A, B, C = (f"+1555010{n}" for n in range(3))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "found_by"),
+    [
+        ([{A, B}], A),
+        ([{A}, {A, B}], B),  # the first node has `from`, and would show a number that is not its own
+        ([{B}, {A, B}], A),
+        ([{A, B}, {C}], A),
+        ([{A}, {B}], None),
+        ([{A}, {A, B}, {B}], None),
+    ],
+)
+def test_a_callback_goes_only_to_nodes_that_may_show_both_its_numbers(
+    rules: Rules, nodes: list[set[str]], found_by: str | None
+) -> None:
+    own = replace(rules, caller_ids=frozenset({A, B, C}), caller_sets=tuple(map(frozenset, nodes)))
+    fields: dict[str, Any] = {"kind": "callback", "caller": "+12025550111", "from": A, "caller_from": B}
+    if found_by is None:
+        assert set(notice_faults(own, **fields)) == {"$.caller_from"}
+    else:
+        assert notice(own, **fields)[0].caller_id == found_by
 
 
 @pytest.mark.parametrize(
