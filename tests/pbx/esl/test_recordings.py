@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.audio.cut_off import whole
 from orchestrator.pbx.errors import PbxConfigError, PbxUnreachable, RecordingNotFound
-from orchestrator.pbx.esl.recordings import delete, is_ours, name_of, path_of, read, whole
+from orchestrator.pbx.esl.recordings import delete, is_ours, name_of, path_of, read
 from orchestrator.pbx.esl.settings import EslSettings
 from orchestrator.pbx.fit import Unfit
 from tests.pbx.esl.fake_esl import settings_for
