@@ -1,6 +1,7 @@
 """`orchestrator recording`: fetch what was recorded of a callback."""
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def recording(
         return
     path = Path(output) if output is not None else Path(f"{job.replace(':', '-')}.wav")
     try:
-        path.write_bytes(content)
+        write_private(path, content)
     except OSError as error:
         raise Failure(f"{path} cannot be written: {error.strerror}.", WORK_FAILED) from None
     if as_json:
@@ -57,6 +58,13 @@ def recording(
     click.echo(
         f"{path}: {cdr['talk_seconds']:.1f} s of talk between {cdr['legs'][0]['number']} and {cdr['to']}."
     )
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that nobody but its owner reads: it holds what two people said to each other. One that is
+    there keeps the permissions that it has. Raises `OSError`."""
+    with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(content)
 
 
 async def _fetch(config: Config, job: str, attempt: int | None) -> tuple[dict[str, Any], bytes]:
