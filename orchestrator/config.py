@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from orchestrator.http.settings import Http, faults_of_http
 from orchestrator.intake.options import REPLY_SCHEME, Intake, faults_of_intakes
 from orchestrator.job import E164, LanguageTag
+from orchestrator.ledger.limits import CallLimits, faults_of_limits
 from orchestrator.pbx.virtual.options import Virtual, faults_of_virtual
 from orchestrator.speech.settings import Speech, faults_of_speech
 from orchestrator.validate import Fault, Invalid, convert
@@ -173,6 +174,7 @@ class Keys(_Section, frozen=True, kw_only=True):
     """Speech engines and what they render; without it, those that are found here, as they come."""
     jobs: Jobs = Jobs()
     callback: Callback = Callback()
+    limits: CallLimits = CallLimits()
     intake: tuple[Intake, ...] = ()
 
 
@@ -381,6 +383,8 @@ def _check(config: Config) -> None:
                 " (postgresql://user@host/database).",
             )
         )
+    unkept = faults_of_limits(config.limits, config.ledger.keep_days)
+    faults += (Fault(f"limits.{key}", unfit) for key, unfit in unkept)
     faults += faults_of_intakes(config.intake, config.notify.url)
     posted = config.notify.url is not None and not config.notify.url.startswith(REPLY_SCHEME)
     if config.notify.url is not None and posted and not _is_url(config.notify.url, "http", "https"):

@@ -19,8 +19,9 @@ from orchestrator.clock import Clock
 from orchestrator.config import Pbx as PbxConfig
 from orchestrator.guard.seal import Seal, SealError
 from orchestrator.health.fleet import Fleet
+from orchestrator.ledger.limits import LOOK_MOST, UNLIMITED, CallLimits, why_blocked
 from orchestrator.ledger.port import Ledger
-from orchestrator.ledger.records import Claim, JobRow, OpenCall, Outgoing, Script, Verdict
+from orchestrator.ledger.records import Claim, Claimed, JobRow, OpenCall, Outgoing, Script, Verdict
 from orchestrator.live import LiveCalls
 from orchestrator.pbx.errors import PbxError
 from orchestrator.report import Reporter
@@ -94,6 +95,8 @@ class NodeDispatcher:
         end: Callable[[str, str, str], Awaitable[None]],
         only: str | None = None,
         missing: Callable[[Sequence[str]], Awaitable[Sequence[str]]] | None = None,
+        limits: CallLimits = UNLIMITED,
+        limited: Callable[[Claimed], None] = lambda claimed: None,
     ) -> None:
         self.bell = Doorbell()
         """Rung for new jobs, and when something that held the node up has changed."""
@@ -110,6 +113,10 @@ class NodeDispatcher:
         self._may_dial = may_dial
         self._end = end
         self._only = only
+        self._limits = limits
+        self._limited = limited
+        self._held_until = 0.0
+        """So long jobs may wait for the end of a call."""
         self._fleet = fleet
         self._health = fleet.join(config, self._contends, self.bell.ring)
         self._pace = self._health.pace
@@ -135,7 +142,7 @@ class NodeDispatcher:
 
     def freed(self) -> None:
         """A call on this node has ended."""
-        if self._full:
+        if self._full or self._clock() < self._held_until:
             self.bell.ring()
 
     def next_start(self) -> float:
@@ -197,15 +204,30 @@ class NodeDispatcher:
         """Claim and dial what the pace allows now. Seconds until it is worth looking again."""
         several = 1 + int(CLAIM_AHEAD * self._rate(now))
         claimed = await self._ledger.claim(
-            self._config.name, self._config.caller_ids, now, min(several, self._room(now)), self._only
+            self._config.name,
+            self._config.caller_ids,
+            now,
+            min(several, self._room(now)),
+            self._only,
+            self._limits,
         )
         for claim in claimed.claims:
             await self._dial(claim)
-        if claimed.claims:
+        if claimed.held or claimed.blocked:
+            await self._heed(claimed, now)
+        if claimed.claims or claimed.held or claimed.blocked:
             return 0.0
         if claimed.next_at is None or claimed.next_at <= now:
             return LONGEST_WAIT
         return claimed.next_at - now
+
+    async def _heed(self, claimed: Claimed, now: float) -> None:
+        """End what a limit forbids to dial; look again for what one makes wait when a call has ended."""
+        self._limited(claimed)
+        if claimed.held:
+            self._held_until = now + LOOK_MOST
+        for blocked in claimed.blocked:
+            await self._end(blocked.job_id, "blocked", why_blocked(blocked.limit))
 
     def _rate(self, now: float) -> float:
         return self._pace.rate(now) * self._fleet.cut(self._config.name)

@@ -261,7 +261,7 @@ def public(job: Job) -> dict[str, Any]:
     return data
 
 
-INTERNAL: Final = frozenset({"play_seconds", "notice", "second"})
+INTERNAL: Final = frozenset({"play_seconds", "notice", "second", "application_calls"})
 """What the stored job holds for the other rooms, besides its public part."""
 
 

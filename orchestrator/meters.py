@@ -5,6 +5,7 @@ from functools import cache
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from orchestrator.call.facts import Over
+from orchestrator.ledger.records import Claimed
 from orchestrator.notify.delivery import Tally
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -85,6 +86,15 @@ class Meters:
         self.http_jobs = Counter(
             "orchestrator_http_jobs_total", "New jobs taken over HTTP.", ["kind"], registry=r
         )
+        self.held = Counter(
+            "orchestrator_jobs_held_total", "Times that a limit made a due job wait.", ["limit"], registry=r
+        )
+        self.blocked = Counter(
+            "orchestrator_jobs_blocked_total",
+            "Due jobs that a limit forbade to dial.",
+            ["limit"],
+            registry=r,
+        )
 
         # Looking a child up by its labels costs more than counting in it; these are looked up for each call.
         self._dials = cache(self.dials.labels)
@@ -116,6 +126,13 @@ class Meters:
     def accepted(self, kind: str) -> None:
         """Count a new job that came over HTTP."""
         self.http_jobs.labels(kind).inc()
+
+    def limited(self, claimed: Claimed) -> None:
+        """Count what limits kept from being dialled."""
+        for limit in claimed.held:
+            self.held.labels(limit).inc()
+        for blocked in claimed.blocked:
+            self.blocked.labels(blocked.limit).inc()
 
     # The notifier's `Meter`.
 

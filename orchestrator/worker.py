@@ -139,6 +139,8 @@ class Worker:
                 end=self._end,
                 only=only,
                 missing=_missing_of(adapter),
+                limits=config.limits,
+                limited=self.meters.limited,
             )
             self._nodes[pbx.name] = Node(pbx.name, adapter, dispatcher)
             self.live.nodes[pbx.name] = adapter

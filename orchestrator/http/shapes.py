@@ -111,7 +111,7 @@ class _Public(msgspec.Struct, frozen=True):
 
 
 _decode_public = msgspec.json.Decoder(_Public).decode
-_NOT_SHOWN: Final = INTERNAL | SECRET | {"application", "notify_url", "notify_events"}
+_NOT_SHOWN: Final = INTERNAL | SECRET | {"application", "intake", "notify_url", "notify_events"}
 
 
 def view_of(summary: Summary) -> JobView:

@@ -25,6 +25,11 @@ class DialPlan(msgspec.Struct, frozen=True):
     """Of a callback: its second leg, without the caller ID where the job names none."""
     caller: str | None = None
     caller_from: str | None = None
+    application: str | None = None
+    """Whose job it is, of those who may come by HTTP."""
+    application_calls: int | None = None
+    intake: str | None = None
+    """The queue that it came from."""
 
 
 _decode_plan = msgspec.json.Decoder(DialPlan).decode
@@ -69,4 +74,7 @@ def claim_of(
         sealed=sealed,
         planned=planned,
         at=now,
+        callees=tuple(dict.fromkeys(number for number in (plan.to, plan.caller) if number is not None)),
+        application=plan.application or plan.intake,
+        application_calls=plan.application_calls,
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from orchestrator.clock import Clock
+from orchestrator.ledger.limits import UNLIMITED, CallLimits
 from orchestrator.ledger.records import (
     CallEnd,
     Claimed,
@@ -51,9 +52,16 @@ class Ledger(Outbox, Protocol):
         ...
 
     async def claim(
-        self, pbx: str, caller_ids: Sequence[str], now: float, limit: int, only: str | None = None
+        self,
+        pbx: str,
+        caller_ids: Sequence[str],
+        now: float,
+        limit: int,
+        only: str | None = None,
+        limits: CallLimits = UNLIMITED,
     ) -> Claimed:
-        """Take due jobs for dialling: each intent to dial is durable when this returns."""
+        """Take due jobs for dialling: each intent to dial is durable when this returns. What `limits` make
+        wait is due again once it may be dialled; what they forbid is named, to be ended."""
         ...
 
     def record(

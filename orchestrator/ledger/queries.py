@@ -9,9 +9,12 @@ import msgspec
 
 from orchestrator.call.events import CallEvent
 from orchestrator.ledger.bulk import execute_many
+from orchestrator.ledger.held import columns, judged, release
 from orchestrator.ledger.intent import claim_of
+from orchestrator.ledger.limits import AT_ONCE, ROUNDS, UNLIMITED, CallLimits, limit_of
 from orchestrator.ledger.outbox import enqueue
 from orchestrator.ledger.records import (
+    Blocked,
     CallEnd,
     CallStep,
     Claim,
@@ -87,16 +90,30 @@ def claim(
     now: float,
     limit: int,
     only: str | None = None,
+    limits: CallLimits = UNLIMITED,
 ) -> Claimed:
-    """Take up to `limit` due jobs for `pbx`, the highest priority and the longest due first.
+    """Take up to `limit` due jobs for `pbx`, the highest priority and the longest due first, of those that
+    `limits` let be dialled now.
 
     Each intent to dial is in the journal when this commits. `only` restricts it to one job.
     """
-    rows = _due(db, caller_ids, now, limit) if only is None else _due_one(db, caller_ids, now, only)
-    claims = [_claim(row, pbx, caller_ids, now) for row in rows[:limit]]
-    _take(db, claims, pbx)
+    claims: list[Claim] = []
+    held: list[str] = []
+    blocked: list[Blocked] = []
+    wanted = limit
+    for _ in range(ROUNDS):
+        rows = _due(db, caller_ids, now, wanted) if only is None else _due_one(db, caller_ids, now, only)
+        found = [_claim(row, pbx, caller_ids, now) for row in rows[:wanted]]
+        may = judged(db, found, limit - len(claims), limits, now)
+        _take(db, may.taken, pbx, limits)
+        claims += may.taken
+        held += (limit_of(key) for _, key in may.held)
+        blocked += may.blocked
+        if len(claims) == limit or len(found) < wanted:
+            break
+        wanted = AT_ONCE
     next_at = db.execute("SELECT min(next_at) FROM jobs WHERE state = 'queued'").fetchone()[0]
-    return Claimed(tuple(claims), next_at)
+    return Claimed(tuple(claims), next_at, tuple(held), tuple(blocked))
 
 
 _DUE = (
@@ -140,16 +157,20 @@ def _claim(row: Row, pbx: str, caller_ids: Sequence[str], now: float) -> Claim:
     return claim_of(job_row(columns), sealed, caller_id, pbx, caller_ids, now)
 
 
-def _take(db: sqlite3.Connection, claims: Sequence[Claim], pbx: str) -> None:
+def _take(db: sqlite3.Connection, claims: Sequence[Claim], pbx: str, limits: CallLimits) -> None:
     execute_many(
         db,
-        "UPDATE jobs SET state = 'active', attempts = attempts + 1 WHERE id IN (VALUES {rows})",
+        "UPDATE jobs SET state = 'active', attempts = attempts + 1, held = NULL WHERE id IN (VALUES {rows})",
         [(claim.job.id,) for claim in claims],
     )
     execute_many(
         db,
-        "INSERT INTO calls (id, job_id, attempt, pbx) VALUES {rows}",
-        [(claim.call_id, claim.job.id, claim.attempt, pbx) for claim in claims],
+        "INSERT INTO calls (id, job_id, attempt, pbx, at, callee, caller, application, limited)"
+        " VALUES {rows}",
+        [
+            (claim.call_id, claim.job.id, claim.attempt, pbx, claim.at, *columns(claim, limits))
+            for claim in claims
+        ],
     )
     journal(db, [(claim.call_id, Entry(1, claim.at, claim.planned)) for claim in claims])
 
@@ -157,10 +178,13 @@ def _take(db: sqlite3.Connection, claims: Sequence[Claim], pbx: str) -> None:
 def undial(db: sqlite3.Connection, job_id: str, call: str, at: float) -> None:
     """Give an attempt back whose originate never left: nobody was rung, so it leaves no trace."""
     gone = db.execute(
-        "DELETE FROM calls WHERE id = ? AND ended_at IS NULL RETURNING number", (call,)
+        "DELETE FROM calls WHERE id = ? AND ended_at IS NULL"
+        " RETURNING number, callee, caller, application, limited",
+        (call,),
     ).fetchall()
     if gone:
-        db.execute("DELETE FROM journal WHERE call = ?", gone[0])
+        db.execute("DELETE FROM journal WHERE call = ?", gone[0][:1])
+        release(db, [(*gone[0][1:], at)])
         db.execute(
             "UPDATE jobs SET state = 'queued', attempts = attempts - 1, next_at = ? WHERE id = ?",
             (at, job_id),
@@ -253,10 +277,12 @@ def _end_calls(db: sqlite3.Connection, ends: Sequence[CallEnd]) -> set[str]:
     ended = execute_many(
         db,
         "UPDATE calls SET ended_at = e.column2, cdr = e.column3 FROM (VALUES {rows}) AS e"
-        " WHERE calls.id = e.column1 AND calls.ended_at IS NULL RETURNING calls.id",
+        " WHERE calls.id = e.column1 AND calls.ended_at IS NULL"
+        " RETURNING calls.id, callee, caller, application, limited, calls.ended_at",
         [(end.call_id, end.ended_at, end.cdr) for end in ends],
     )
     new = {row[0] for row in ended}
+    release(db, (row[1:] for row in ended))
     verdicts: list[tuple[str, Verdict]] = []
     for end in ends:
         if end.call_id not in new:

@@ -75,9 +75,22 @@ class Claim(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     at: float
     start_at: float = 0.0
     """When it may be dialled, and no later than a moment after; 0 for whenever the node's pace allows."""
+    callees: tuple[str, ...] = ()
+    """The numbers that it rings: of a callback two."""
+    application: str | None = None
+    """As whose its calls are counted."""
+    application_calls: int | None = None
+    """How many of these may live at the same time, where its key says so."""
 
     def __repr__(self) -> str:
         return f"Claim(job={self.job.id!r}, call_id={self.call_id!r})"
+
+
+class Blocked(msgspec.Struct, frozen=True, gc=False):
+    """A due job that a limit forbids to dial: it is to be ended."""
+
+    job_id: str
+    limit: str
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -85,6 +98,9 @@ class Claimed(msgspec.Struct, frozen=True):
 
     claims: tuple[Claim, ...]
     next_at: float | None
+    held: tuple[str, ...] = ()
+    """Of each due job that must wait now: for which limit."""
+    blocked: tuple[Blocked, ...] = ()
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -196,3 +212,5 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """How many notifications are in which state."""
     problem: str = ""
     """Why the first of those that have not arrived has not; empty when none was tried in vain."""
+    waits_for: str = ""
+    """The limit that makes the job wait; empty when none does."""

@@ -102,6 +102,24 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX recordings_at ON recordings (at);
     """,
+    """
+    -- What limits count by. Where none is configured, the columns of a call are empty and the indexes too.
+    ALTER TABLE calls ADD COLUMN at REAL;
+    ALTER TABLE calls ADD COLUMN callee TEXT;
+    ALTER TABLE calls ADD COLUMN caller TEXT;
+    ALTER TABLE calls ADD COLUMN application TEXT;
+    ALTER TABLE calls ADD COLUMN limited INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX calls_callee ON calls (callee, at) WHERE callee IS NOT NULL;
+    CREATE INDEX calls_caller ON calls (caller, at) WHERE caller IS NOT NULL;
+    CREATE INDEX calls_callee_live ON calls (callee) WHERE callee IS NOT NULL AND ended_at IS NULL;
+    CREATE INDEX calls_caller_live ON calls (caller) WHERE caller IS NOT NULL AND ended_at IS NULL;
+    CREATE INDEX calls_application ON calls (application) WHERE application IS NOT NULL AND ended_at IS NULL;
+
+    -- Whose calls must become fewer before the job may be dialled.
+    ALTER TABLE jobs ADD COLUMN held TEXT;
+    CREATE INDEX jobs_held ON jobs (held, priority DESC, created_at)
+        WHERE held IS NOT NULL AND state = 'queued';
+    """,
 )
 
 

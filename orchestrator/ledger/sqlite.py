@@ -21,6 +21,7 @@ from orchestrator.ledger import lease, outbox, queries, stepped, views
 from orchestrator.ledger.bulk import CACHED
 from orchestrator.ledger.errors import LedgerStuck, LedgerUnusable
 from orchestrator.ledger.groupcommit import GroupCommit, Operation, Part
+from orchestrator.ledger.limits import UNLIMITED, CallLimits
 from orchestrator.ledger.records import (
     CallEnd,
     CallStep,
@@ -253,9 +254,15 @@ class SqliteLedger:
         return await self._call(lambda db: [queries.submit(db, job) for job in jobs])
 
     async def claim(
-        self, pbx: str, caller_ids: Sequence[str], now: float, limit: int, only: str | None = None
+        self,
+        pbx: str,
+        caller_ids: Sequence[str],
+        now: float,
+        limit: int,
+        only: str | None = None,
+        limits: CallLimits = UNLIMITED,
     ) -> Claimed:
-        return await self._call(lambda db: queries.claim(db, pbx, caller_ids, now, limit, only))
+        return await self._call(lambda db: queries.claim(db, pbx, caller_ids, now, limit, only, limits))
 
     async def end_queued(
         self, job_id: str, verdict: Verdict, build: Callable[[JobRow], Outgoing | None]

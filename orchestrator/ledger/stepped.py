@@ -3,6 +3,7 @@
 import sqlite3
 
 from orchestrator.clock import Moment, ahead
+from orchestrator.ledger.limits import DAY
 
 
 def was(seen: Moment, now: Moment) -> float:
@@ -17,17 +18,20 @@ def move(db: sqlite3.Connection, was: float, now: float) -> int:
     that were.
 
     What was due is due; a retry, an expiry and a delivery keep their distance. A job that has not been tried
-    and was to wait for a time of day (`not_before`) still waits for that.
+    and was to wait for a time of day (`not_before`) still waits for that. One that a limit makes
+    wait is looked at again, and calls that are counted by the hour and the day keep their distance too.
     """
     by = now - was
     if by == 0:
         return 0
     jobs = db.execute(
         "UPDATE jobs SET expires_at = expires_at + :by,"
-        " next_at = CASE WHEN next_at <= :was THEN min(next_at, :now) ELSE next_at + :by END"
-        " WHERE state <> 'ended' AND (attempts > 0 OR next_at <= :was)",
+        " next_at = CASE WHEN held IS NOT NULL THEN :now WHEN next_at <= :was THEN min(next_at, :now)"
+        " ELSE next_at + :by END"
+        " WHERE state <> 'ended' AND (attempts > 0 OR next_at <= :was OR held IS NOT NULL)",
         {"by": by, "was": was, "now": now},
     ).rowcount
+    db.execute("UPDATE calls SET at = at + ? WHERE callee IS NOT NULL AND at > ?", (by, min(was, now) - DAY))
     deliveries = db.execute(
         "UPDATE outbox SET next_at = next_at + ? WHERE state = 'pending' AND next_at > ?",
         (by, min(was, now)),

@@ -4,8 +4,9 @@ import sqlite3
 
 import msgspec
 
+from orchestrator.ledger.limits import limit_of
 from orchestrator.ledger.queries import get_job, read_journal
-from orchestrator.ledger.records import Followed, Kept, Summary
+from orchestrator.ledger.records import Followed, JobState, Kept, Summary
 
 
 def follow(db: sqlite3.Connection, job_id: str) -> Followed | None:
@@ -33,11 +34,13 @@ def summary(db: sqlite3.Connection, job_id: str) -> Summary | None:
         " ORDER BY id LIMIT 1",
         (job_id,),
     ).fetchone()
+    held = db.execute("SELECT held FROM jobs WHERE id = ?", (job_id,)).fetchone()[0]
     return Summary(
         job=job,
         cdrs=tuple(msgspec.json.decode(row[0]) for row in cdrs),
         notifications=dict(states),
         problem=problem[0] if problem else "",
+        waits_for=limit_of(held) if held is not None and job.state is JobState.QUEUED else "",
     )
 
 

@@ -1,23 +1,18 @@
 """Jobs and calls in SQL: each function is a part of one transaction, and can be run again."""
 
 from collections.abc import Callable, Sequence
-from itertools import groupby
-from operator import itemgetter
 from typing import Any, Final
 
 import asyncpg
 import msgspec
 
 from orchestrator.call.events import CallEvent
-from orchestrator.ledger.intent import claim_of
 from orchestrator.ledger.postgresql.connection import Connection, tell
+from orchestrator.ledger.postgresql.held import release
 from orchestrator.ledger.postgresql.outbox import enqueue
-from orchestrator.ledger.postgresql.slots import Limits, reserve, slots_of
 from orchestrator.ledger.records import (
     CallEnd,
     CallStep,
-    Claim,
-    Claimed,
     Entry,
     JobRow,
     JobState,
@@ -31,7 +26,7 @@ from orchestrator.ledger.records import (
 from orchestrator.notify.delivery import Delivery
 
 # Notifications stay in the outbox until their job is forgotten, so the last one's number is the count.
-_JOB: Final = (
+JOB: Final = (
     "jobs.id, jobs.state, body, created_at, next_at, expires_at, attempts,"
     " coalesce((SELECT max(sequence) FROM outbox WHERE lane = jobs.id), 0) AS sequence,"
     " cancel, outcome, reason, jobs.ended_at"
@@ -43,7 +38,7 @@ _decode_event: msgspec.json.Decoder[CallEvent] = msgspec.json.Decoder(CallEvent)
 
 
 def job_row(row: asyncpg.Record) -> JobRow:
-    """A row that begins with the `_JOB` columns as a record."""
+    """A row that begins with the `JOB` columns as a record."""
     id_, state, body, created, next_at, expires, attempts, sequence, cancel, outcome, reason, ended = row[
         :_WIDTH
     ]
@@ -64,7 +59,7 @@ def job_row(row: asyncpg.Record) -> JobRow:
 
 
 async def get_job(db: Connection, job_id: str, lock: str = "") -> JobRow | None:
-    row = await db.fetchrow(f"SELECT {_JOB} FROM jobs WHERE id = $1 {lock}", job_id)  # noqa: S608
+    row = await db.fetchrow(f"SELECT {JOB} FROM jobs WHERE id = $1 {lock}", job_id)  # noqa: S608
     return None if row is None else job_row(row)
 
 
@@ -138,8 +133,8 @@ async def _end_jobs(db: Connection, verdicts: Sequence[tuple[str, Verdict]]) -> 
 async def overdue(db: Connection, now: float, limit: int) -> list[JobRow]:
     """Queued jobs that have expired or that somebody cancelled."""
     rows = await db.fetch(
-        f"SELECT {_JOB} FROM jobs WHERE state = 'queued' AND expires_at <= $1"  # noqa: S608
-        f" UNION SELECT {_JOB} FROM jobs WHERE cancel AND state <> 'ended' AND state = 'queued' LIMIT $2",
+        f"SELECT {JOB} FROM jobs WHERE state = 'queued' AND expires_at <= $1"  # noqa: S608
+        f" UNION SELECT {JOB} FROM jobs WHERE cancel AND state <> 'ended' AND state = 'queued' LIMIT $2",
         now,
         limit,
     )
@@ -170,108 +165,21 @@ async def request_cancel(db: Connection, job_id: str) -> JobRow | None:
     return job
 
 
-# ── claims ──
-
-
-async def claim(
-    db: Connection,
-    worker: str,
-    pbx: str,
-    caller_ids: Sequence[str],
-    now: float,
-    limit: int,
-    only: str | None,
-    limits: Limits | None,
-    soonest: float,
-) -> Claimed:
-    """Take up to `limit` due jobs for `pbx`, the highest priority and the longest due first, within what the
-    node has left of its `limits`, which all workers share, to be dialled at `soonest` or later.
-
-    Each intent to dial is in the journal when this commits. `only` restricts it to one job.
-    """
-    room = await slots_of(db, pbx, now, soonest, limit, limits)
-    if room.count <= 0:
-        return Claimed((), room.again_at)
-    if only is None:
-        rows = await _due(db, caller_ids, now, room.count)
-    else:
-        rows = await _due_one(db, caller_ids, now, only)
-    claims = [
-        claim_of(job_row(row), row["sealed"], row["caller_id"] or None, pbx, caller_ids, now)
-        for row in rows[: room.count]
-    ]
-    if claims:
-        await _take(db, claims, pbx, worker)
-        claims = await reserve(db, pbx, claims, room, limits)
-    return Claimed(tuple(claims), await db.fetchval("SELECT min(next_at) FROM jobs WHERE state = 'queued'"))
-
-
-_DUE: Final = (
-    f"SELECT {_JOB}, sealed, caller_id, priority FROM jobs WHERE state = 'queued'"  # noqa: S608
-    " AND next_at <= $1 AND expires_at > $1 AND NOT cancel"
-)
-
-
-async def _due(db: Connection, caller_ids: Sequence[str], now: float, limit: int) -> list[asyncpg.Record]:
-    """The due jobs that may show one of `caller_ids`. Those that may not are never looked at, nor those that
-    another worker is taking just now."""
-    there = await db.fetch(
-        "SELECT series.priority, caller FROM generate_series(9, 0, -1) AS series (priority)"
-        " CROSS JOIN unnest($2::text[]) AS callers (caller) WHERE EXISTS (SELECT 1 FROM jobs"
-        " WHERE state = 'queued' AND caller_id = caller AND jobs.priority = series.priority"
-        " AND next_at <= $1)",
-        now,
-        ["", *caller_ids],
-    )
-    query = (
-        f"{_DUE} AND caller_id = $2 AND priority = $3 ORDER BY next_at LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED"
-    )
-    found: list[asyncpg.Record] = []
-    pairs_there = sorted(((row[0], row[1]) for row in there), reverse=True)
-    for priority, pairs in groupby(pairs_there, key=itemgetter(0)):
-        same: list[asyncpg.Record] = []
-        for _, caller in pairs:
-            same += await db.fetch(query, now, caller, priority, limit)
-        found += sorted(same, key=itemgetter("next_at"))
-        if len(found) >= limit:
-            break
-    return found
-
-
-async def _due_one(db: Connection, caller_ids: Sequence[str], now: float, only: str) -> list[asyncpg.Record]:
-    query = f"{_DUE} AND id = $2 AND caller_id = ANY($3) FOR NO KEY UPDATE SKIP LOCKED"
-    found: list[asyncpg.Record] = await db.fetch(query, now, only, ["", *caller_ids])
-    return found
-
-
-async def _take(db: Connection, claims: Sequence[Claim], pbx: str, worker: str) -> None:
-    await db.execute(
-        "WITH taken AS (UPDATE jobs SET state = 'active', attempts = attempts + 1 WHERE id = ANY($1)),"
-        " dialled AS (INSERT INTO calls (id, job_id, attempt, pbx, worker)"
-        " SELECT id, job_id, attempt, $6, $7 FROM unnest($2::text[], $1::text[], $3::int[])"
-        " AS new (id, job_id, attempt) RETURNING id, number)"
-        " INSERT INTO journal (call, n, at, event) SELECT number, 1, $5, event"
-        " FROM unnest($2::text[], $4::bytea[]) AS line (id, event) JOIN dialled USING (id)",
-        [claim.job.id for claim in claims],
-        [claim.call_id for claim in claims],
-        [claim.attempt for claim in claims],
-        [_encode(claim.planned) for claim in claims],
-        claims[0].at,
-        pbx,
-        worker,
-    )
-
-
 async def undial(db: Connection, job_id: str, call: str, at: float) -> None:
     """Give an attempt back whose originate never left: nobody was rung, so it leaves no trace."""
-    number = await db.fetchval("DELETE FROM calls WHERE id = $1 AND ended_at IS NULL RETURNING number", call)
-    if number is not None:
-        await db.execute("DELETE FROM journal WHERE call = $1", number)
+    gone = await db.fetchrow(
+        "DELETE FROM calls WHERE id = $1 AND ended_at IS NULL"
+        " RETURNING number, callee, caller, application, limited",
+        call,
+    )
+    if gone is not None:
+        await db.execute("DELETE FROM journal WHERE call = $1", gone[0])
         await db.execute(
             "UPDATE jobs SET state = 'queued', attempts = attempts - 1, next_at = $2 WHERE id = $1",
             job_id,
             at,
         )
+        await release(db, [(*gone[1:], at)])
 
 
 # ── calls ──
@@ -304,7 +212,8 @@ async def _end_calls(db: Connection, ends: Sequence[CallEnd]) -> set[str]:
     """End these calls and settle their jobs. The ids of those that had not ended before."""
     ended = await db.fetch(
         "UPDATE calls SET ended_at = e.at, cdr = e.cdr FROM unnest($1::text[], $2::float8[], $3::bytea[])"
-        " AS e (id, at, cdr) WHERE calls.id = e.id AND calls.ended_at IS NULL RETURNING calls.id",
+        " AS e (id, at, cdr) WHERE calls.id = e.id AND calls.ended_at IS NULL"
+        " RETURNING calls.id, callee, caller, application, limited, calls.ended_at",
         [end.call_id for end in ends],
         [end.ended_at for end in ends],
         [end.cdr for end in ends],
@@ -339,13 +248,14 @@ async def _end_calls(db: Connection, ends: Sequence[CallEnd]) -> set[str]:
             [end.recording for end in recorded],
             [end.ended_at for end in recorded],
         )
+    await release(db, [tuple(row[1:]) for row in ended])
     return new
 
 
 async def open_calls(db: Connection, worker: str) -> list[OpenCall]:
     """Every call of this worker without an end, with its journal."""
     found = await db.fetch(
-        f"SELECT {_JOB}, sealed, calls.id AS call, attempt FROM calls JOIN jobs ON jobs.id = job_id"  # noqa: S608
+        f"SELECT {JOB}, sealed, calls.id AS call, attempt FROM calls JOIN jobs ON jobs.id = job_id"  # noqa: S608
         " WHERE calls.ended_at IS NULL AND worker = $1 AND sealed IS NOT NULL",
         worker,
     )

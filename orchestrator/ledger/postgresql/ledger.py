@@ -12,7 +12,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, TypeVar
 
 from orchestrator.clock import Clock
-from orchestrator.ledger.postgresql import jobs, outbox, views
+from orchestrator.ledger.limits import UNLIMITED, CallLimits
+from orchestrator.ledger.postgresql import claims, jobs, outbox, views
 from orchestrator.ledger.postgresql.commits import Batch, Commits, Guard, NoGuard, Operation
 from orchestrator.ledger.postgresql.connection import Connection, connect, prepare, server_clock, told
 from orchestrator.ledger.postgresql.listening import Listening
@@ -164,14 +165,22 @@ class PostgresLedger:
         return await future
 
     async def claim(
-        self, pbx: str, caller_ids: Sequence[str], now: float, limit: int, only: str | None = None
+        self,
+        pbx: str,
+        caller_ids: Sequence[str],
+        now: float,
+        limit: int,
+        only: str | None = None,
+        limits: CallLimits = UNLIMITED,
     ) -> Claimed:
         began = time.monotonic()
-        limits = self._limits.get(pbx)
+        of_node = self._limits.get(pbx)
 
         async def run(db: Connection) -> Claimed:
             soonest = now + (time.monotonic() - began) + self._lead
-            return await jobs.claim(db, self._worker, pbx, caller_ids, now, limit, only, limits, soonest)
+            return await claims.claim(
+                db, self._worker, pbx, caller_ids, now, limit, only, of_node, soonest, limits
+            )
 
         # By the node's name: two workers that lock two nodes in different orders would wait for each other.
         claimed = await self._claims.call(run, order=pbx)

@@ -115,6 +115,21 @@ MIGRATIONS: tuple[str, ...] = (
         next_at double precision NOT NULL    -- before this no call may start there
     ) WITH (fillfactor = 50);
     """,
+    """
+    -- What limits count by. Where none is configured, the columns of a call are empty and the indexes too.
+    ALTER TABLE calls ADD COLUMN at double precision, ADD COLUMN callee text, ADD COLUMN caller text,
+        ADD COLUMN application text, ADD COLUMN limited boolean NOT NULL DEFAULT false;
+    CREATE INDEX calls_callee ON calls (callee, at) WHERE callee IS NOT NULL;
+    CREATE INDEX calls_caller ON calls (caller, at) WHERE caller IS NOT NULL;
+    CREATE INDEX calls_callee_live ON calls (callee) WHERE callee IS NOT NULL AND ended_at IS NULL;
+    CREATE INDEX calls_caller_live ON calls (caller) WHERE caller IS NOT NULL AND ended_at IS NULL;
+    CREATE INDEX calls_application ON calls (application) WHERE application IS NOT NULL AND ended_at IS NULL;
+
+    -- Whose calls must become fewer before the job may be dialled.
+    ALTER TABLE jobs ADD COLUMN held text;
+    CREATE INDEX jobs_held ON jobs (held, priority DESC, created_at)
+        WHERE held IS NOT NULL AND state = 'queued';
+    """,
 )
 
 _LOCK: Final = 0x6F726368

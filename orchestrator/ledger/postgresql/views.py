@@ -2,9 +2,10 @@
 
 import msgspec
 
+from orchestrator.ledger.limits import limit_of
 from orchestrator.ledger.postgresql.connection import Connection
 from orchestrator.ledger.postgresql.jobs import get_job, read_journal
-from orchestrator.ledger.records import Followed, Kept, Summary
+from orchestrator.ledger.records import Followed, JobState, Kept, Summary
 
 
 async def follow(db: Connection, job_id: str) -> Followed | None:
@@ -32,11 +33,13 @@ async def summary(db: Connection, job_id: str) -> Summary | None:
         " ORDER BY id LIMIT 1",
         job_id,
     )
+    held = await db.fetchval("SELECT held FROM jobs WHERE id = $1", job_id)
     return Summary(
         job=job,
         cdrs=tuple(msgspec.json.decode(row[0]) for row in cdrs),
         notifications={row[0]: row[1] for row in states},
         problem=problem or "",
+        waits_for=limit_of(held) if held is not None and job.state is JobState.QUEUED else "",
     )
 
 
