@@ -18,7 +18,7 @@ from tests.real.ari_client import Client, client_of
 from tests.real.lab import LabInfo, whole_recording
 from tests.speech.conftest import fingerprint
 
-pytestmark = [pytest.mark.real, pytest.mark.alone]
+pytestmark = pytest.mark.real
 
 TEXT = "Your parcel arrives tomorrow."
 
