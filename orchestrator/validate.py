@@ -6,13 +6,17 @@ converted field by field. No message ever shows a value: it might be a code.
 
 import difflib
 import enum
+import itertools
 import types
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+MOST_FAULTS: Final = 100
+"""Faults that are told. Small data can have thousands, and each costs time to find and room to tell."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -50,7 +54,10 @@ def decode(raw: bytes | str, into: type[T]) -> T:
         raise Invalid([Fault("$", "not valid JSON: it is not UTF-8")]) from None
     except RecursionError:
         raise Invalid([Fault("$", "nested too deeply")]) from None
-    return convert(data, into)
+    convert(data, into)
+    # Only the last of two members with one name is in `data`; the first pass has seen both. Others may read
+    # the first one, so neither is taken.
+    raise Invalid([Fault("$", "a name stands twice in one object, once with a value that does not fit")])
 
 
 def convert(data: object, into: type[T], path: str = "$") -> T:
@@ -60,6 +67,9 @@ def convert(data: object, into: type[T], path: str = "$") -> T:
     """
     faults: list[Fault] = []
     value = _convert(data, into, path, faults)
+    if len(faults) >= MOST_FAULTS:
+        more = Fault(path, f"has {MOST_FAULTS} faults or more; the others are not told.")
+        raise Invalid([*faults[:MOST_FAULTS], more])
     if faults:
         raise Invalid(faults)
     assert isinstance(value, into)  # noqa: S101 - what msgspec made when there are no faults
@@ -92,6 +102,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def _convert(data: object, into: Any, path: str, faults: list[Fault]) -> Any:
     before = len(faults)
+    if before >= MOST_FAULTS:
+        return None
     if isinstance(data, dict):
         struct = _find(into, _is_struct)
         if struct is not None:
@@ -119,10 +131,10 @@ def _convert_struct(
 ) -> Any:
     fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
     before = len(faults)
+    unknown = (key for key in data if key not in fields)
     faults.extend(
         Fault(f"{path}.{_shown(key)}", f"unknown field.{nearest(_shown(key), fields)}")
-        for key in data
-        if key not in fields
+        for key in itertools.islice(unknown, MOST_FAULTS)
     )
     for name, field in fields.items():
         if name in data:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from orchestrator.validate import Fault, Invalid, convert, decode, nearest, valid_fields
+from orchestrator.validate import MOST_FAULTS, Fault, Invalid, convert, decode, nearest, valid_fields
 
 
 class Leaf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,3 +80,23 @@ def test_the_nearest_word_or_none() -> None:
 
 def test_a_fault_prints_as_path_and_message() -> None:
     assert str(Invalid([Fault("$.a", "no"), Fault("$.b", "no")])) == "$.a: no; $.b: no"
+
+
+def test_a_name_that_stands_twice_is_no_way_past_the_first_of_the_two() -> None:
+    assert decode(b'{"from": "a", "from": "b"}', Tree).from_ == "b"
+    for raw in (b'{"from": 1, "from": "b"}', b'{"leaf": {"size": 0, "size": 1}}'):
+        with pytest.raises(Invalid, match="stands twice"):
+            decode(raw, Tree)
+
+
+def test_of_thousands_of_faults_a_hundred_are_told() -> None:
+    many: list[object] = [
+        {f"x{n}": 0 for n in range(5000)},
+        {"leaves": [{"x": 0}] * 5000},
+        {"named": {f"A{n}": 0 for n in range(5000)}},
+    ]
+    for data in many:
+        with pytest.raises(Invalid) as refused:
+            convert(data, Tree)
+        assert len(refused.value.faults) == MOST_FAULTS + 1
+        assert refused.value.faults[-1].path == "$"

@@ -142,13 +142,16 @@ class Door:
             return JudgingBroke(place_of(error))
 
     def _judged(self, raw: bytes, key: Key | None, now: float) -> NewJob:
-        if key is not None:
-            asked = _job_in(raw)
-            faults = beyond(key, asked) if asked is not None else []
-            if faults:
-                raise Refusal("forbidden", "the key does not allow this job.", errors=faults)
+        if key is None:
+            return accept(raw, self._rules, now, os.urandom(10))
+        asked = _job_in(raw)
+        faults = beyond(key, asked) if asked is not None else []
+        if faults:
+            raise Refusal("forbidden", "the key does not allow this job.", errors=faults)
         job = accept(raw, self._rules, now, os.urandom(10))
-        return job if key is None else owned(job, key.application, self._rules.seal)
+        if asked is None:  # nobody has looked whether the key allows it
+            raise Refusal("malformed", "the body can be read in more than one way.")
+        return owned(job, key.application, self._rules.seal, key.calls)
 
 
 def _job_in(raw: bytes) -> Job | None:

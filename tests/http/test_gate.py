@@ -176,3 +176,12 @@ def test_one_who_is_sent_away_takes_no_place(tmp_path: Path) -> None:
                 pass
     with gate.passing(None):
         pass
+
+
+async def test_a_name_that_stands_twice_is_no_way_past_what_a_key_allows(tmp_path: Path) -> None:
+    async with world(tmp_path, KEYED) as it:
+        key = it.add_key("shop", to_prefixes=["+44"])
+        body = b'{"id": "a", "to": "+12025550100", "code": "493817", "plays": "x", "plays": 2}'
+        json_body = {"Content-Type": "application/json"}
+        assert (await it.ask("POST", "/v1/jobs", key, json_body, data=body))[0] in (403, 422)
+        assert await it.ledger.summary("a") is None
