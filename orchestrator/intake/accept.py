@@ -75,11 +75,12 @@ def accept(
     *,
     own_id: str | None = None,
     reply_url: str | None = None,
+    intake: str | None = None,
 ) -> NewJob:
     """Check one job and make it ready to be stored.
 
     A job without an id gets `own_id`, else one made of `now` and `entropy`; one that names no receiver is
-    told of at `reply_url`, else at the configuration's.
+    told of at `reply_url`, else at the configuration's. `intake` is the queue that it came from.
 
     Raises `Invalid` with every fault; none of them holds the code or a variable.
     """
@@ -121,7 +122,7 @@ def accept(
         id=job_id,
         fingerprint=rules.seal.fingerprint(canonical(job)),
         sealed=rules.seal.seal(job_id, _encode(said.script)),
-        body=_body(job, said, reply_url, rules.callbacks),
+        body=_body(job, said, reply_url, rules.callbacks, intake),
         priority=job.priority,
         caller_id=by,
         created_at=now,
@@ -154,7 +155,7 @@ def _check_names(job: Job, voices: Voices, faults: list[Fault]) -> None:
         faults.append(Fault("$.template", str(error)))
 
 
-def _body(job: Job, said: Said, reply_url: str | None, callbacks: Callbacks) -> bytes:
+def _body(job: Job, said: Said, reply_url: str | None, callbacks: Callbacks, intake: str | None) -> bytes:
     """The job's public part, with what the other rooms need of it."""
     stored = public(job)
     stored.pop("id", None)
@@ -163,6 +164,8 @@ def _body(job: Job, said: Said, reply_url: str | None, callbacks: Callbacks) -> 
     stored["play_seconds"] = said.script.seconds
     stored["notify_url"] = notify.get("url") or reply_url
     stored["notify_events"] = notify.get("events")
+    if intake is not None:
+        stored["intake"] = intake
     if job.kind is Kind.NOTICE:
         stored["notice"] = _notice(job)
     if job.kind is Kind.CALLBACK:

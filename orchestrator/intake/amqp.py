@@ -11,13 +11,15 @@ message with a `message_id`; one with neither is refused, as it could be dialled
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, ChannelNotFoundEntity, DeliveryError
+from pamqp.encode import field_table
 
 from orchestrator.intake.desk import Desk, Message, Refused
 from orchestrator.intake.options import Intake
@@ -32,6 +34,8 @@ HEARTBEAT: Final = 10
 """Seconds without a sign of life after which either side gives the connection up."""
 FAULTS: Final = (AMQPError, DeliveryError, OSError, TimeoutError, ChannelInvalidStateError)
 """All that a lost connection, or a broker that refuses, can raise."""
+MOST_HEADERS: Final = 96 * 1024
+"""Bytes of headers that a dead letter may have: with its other properties they are one frame of 128 KiB."""
 
 # What goes wrong with a connection is told once, by `intake_down`.
 for _library in ("aio_pika", "aiormq"):
@@ -125,7 +129,7 @@ class AmqpSource:
     async def _bury(self, channel: AbstractChannel, message: AbstractIncomingMessage, reason: str) -> None:
         letter = aio_pika.Message(
             message.body,
-            headers={**message.headers, "reason": reason},
+            headers=headers_with(message.headers, reason),
             content_type=message.content_type,
             content_encoding=message.content_encoding,
             correlation_id=message.correlation_id,
@@ -136,6 +140,17 @@ class AmqpSource:
         )
         exchange = channel.default_exchange
         await exchange.publish(letter, self._intake.dead_place, mandatory=True, timeout=TIMEOUT)
+
+
+def headers_with(given: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    """The headers of a dead letter. The producer's own are left out where they cannot be sent again: other
+    clients know types that this one reads and does not write (byte arrays)."""
+    headers = {**given, "reason": reason}
+    try:
+        fits = len(field_table(headers)) <= MOST_HEADERS
+    except (TypeError, ValueError, OverflowError, struct.error):
+        fits = False
+    return headers if fits else {"reason": reason}
 
 
 async def _arrived(

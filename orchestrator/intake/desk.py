@@ -105,7 +105,10 @@ class Desk:
         self.is_up = False
 
     async def room(self) -> None:
-        """Wait until there is room for more."""
+        """Wait until there is room for more. A cancellation that a client library has swallowed takes effect
+        here, so every source comes by."""
+        if cancelled_from_outside():
+            raise asyncio.CancelledError
         while not self._in.may_take():  # noqa: ASYNC110 - what it hangs on changes without an event
             await asyncio.sleep(LOOK_EVERY)
 
@@ -172,9 +175,11 @@ class Desk:
         if message.unfit:
             return Refused(message.unfit)
         id_ = self.id_of(message) if message.key else new_id(now, os.urandom(10))
-        rules, reply_url = self._in.rules, self.intake.reply_url
+        rules, intake = self._in.rules, self.intake
         try:
-            job = accept(message.raw, rules, now, b"", own_id=id_, reply_url=reply_url)
+            job = accept(
+                message.raw, rules, now, b"", own_id=id_, reply_url=intake.reply_url, intake=intake.name
+            )
         except Invalid as invalid:
             return Refused(str(invalid))
         except Exception as error:  # noqa: BLE001 - a message that breaks us would come again for ever
@@ -195,6 +200,13 @@ class Desk:
         value = value & ~(0x3 << 62) | 2 << 62
         text = f"{value:032x}"
         return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+def cancelled_from_outside() -> bool:
+    """Whether somebody cancelled the current task. Some client libraries cancel what waits for a lost
+    connection, which looks the same to whoever waits; and some swallow a cancellation."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _plain(key: str) -> str:

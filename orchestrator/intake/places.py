@@ -31,6 +31,10 @@ SETTLE: Final = 5.0
 LONGEST_NAME: Final = 200
 _SUFFIX: Final = ".json"
 _MODE: Final = 0o640
+_UNREADABLE: Final = frozenset(
+    {errno.EINVAL, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.ENODEV}
+)
+"""What the file itself is to blame for."""
 
 _log = structlog.get_logger(__name__)
 
@@ -102,6 +106,8 @@ class Places:
             msgspec.json.decode(raw, type=msgspec.Raw)
         except (OSError, ValueError):
             return False
+        except RecursionError:  # deep enough to be no job, whatever follows
+            return True
         return True
 
     def _claim(self, name: str) -> str | None:
@@ -125,6 +131,8 @@ class Places:
         except FileNotFoundError:
             return None
         except OSError as error:
+            if error.errno not in _UNREADABLE:  # the machine's fault, and gone another time
+                raise
             unfit = f"the file cannot be read: {error.strerror}"
         return Found(taking, name, Message(name, raw, unfit))
 
@@ -167,12 +175,16 @@ def write(path: Path, content: bytes, *, durable: bool = False) -> None:
     """Write a file so that nobody ever sees a part of it; with `durable` it outlives a loss of power."""
     partial = path.with_name(f".{os.urandom(8).hex()}.part")
     handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, _MODE)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        if durable:
-            file.flush()
-            os.fsync(handle)
-    partial.rename(path)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(handle)
+        partial.rename(path)
+    except OSError:  # a full disk: what is left would fill it further
+        partial.unlink(missing_ok=True)
+        raise
     if durable:
         _sync_folder(path.parent)
 

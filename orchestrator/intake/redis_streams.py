@@ -1,8 +1,8 @@
 """Jobs from a Redis stream, read by a consumer group (https://redis.io/docs/latest/develop/data-types/streams/).
 
 A message has one field, `job`, that holds the job's JSON. It is acknowledged, and deleted, in one transaction
-after the commit; what cannot be taken goes in the same transaction to the dead-letter stream, with all its
-fields and a `reason`. What a dead worker had taken is claimed after `redeliver_after` seconds; a worker that
+after the commit; what cannot be taken is in the dead-letter stream by then, with all its fields and a
+`reason`. What a dead worker had taken is claimed after `redeliver_after` seconds; a worker that
 comes back under its own name takes up its own at once.
 """
 
@@ -127,11 +127,12 @@ class RedisSource:
 
     async def _settle(self, client: Redis, ids: Sequence[bytes], fates: Sequence[tuple[Entry, Fate]]) -> None:
         intake = self._intake
+        # Not in the transaction below: Redis rolls nothing back, so what it refused to bury would be gone.
+        for (id_, fields), fate in fates:
+            if isinstance(fate, Refused):
+                letter: dict[Any, Any] = {**fields, b"reason": fate.reason, b"message_id": id_}
+                await client.xadd(intake.dead_place, letter, maxlen=intake.max_kept, approximate=True)
         async with client.pipeline(transaction=True) as pipe:
-            for (id_, fields), fate in fates:
-                if isinstance(fate, Refused):
-                    letter: dict[Any, Any] = {**fields, b"reason": fate.reason, b"message_id": id_}
-                    pipe.xadd(intake.dead_place, letter, maxlen=intake.max_kept, approximate=True)
             pipe.xack(intake.jobs, intake.group, *ids)
             if not intake.keep:
                 pipe.xdel(intake.jobs, *ids)

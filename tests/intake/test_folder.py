@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import time
@@ -13,7 +14,7 @@ import pytest
 from orchestrator.intake.accept import MAX_JOB_BYTES, Rules
 from orchestrator.intake.folder import FolderReplies, FolderSource
 from orchestrator.intake.options import Intake
-from orchestrator.intake.places import SETTLE, Places
+from orchestrator.intake.places import SETTLE, Places, write
 from orchestrator.intake.source import IntakeDown
 from orchestrator.notify.delivery import Delivery
 from orchestrator.notify.schedule import Answered, Failed
@@ -217,3 +218,41 @@ async def test_replies_are_files_named_by_job_and_sequence_up_to_a_number(tmp_pa
     assert (tmp_path / "replies" / "job-1.000001.json").read_bytes() == b'{"n":1}'
     assert await replies.send(delivery("job-2", 1)) == Answered(204)
     assert isinstance(await replies.send(delivery("job-3", 1)), Failed)
+
+
+async def test_a_file_nested_too_deeply_is_refused_at_once(house: House, tmp_path: Path) -> None:
+    drop = Drop(tmp_path / "drop")
+    async with drop.served(house):
+        drop.put("deep.json", b"[" * 20_000)
+        drop.put("good.json", job())
+        await until(lambda: drop.names("done") == {"good.json"})
+        await until(lambda: "deep.json" in drop.names("failed"))
+    assert (drop.places.failed / "deep.json.reason").read_text() == "$: nested too deeply\n"
+
+
+def test_a_file_that_the_machine_cannot_open_now_is_not_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop = Drop(tmp_path / "drop")
+    drop.put("a.json", job())
+
+    def no_more_files(*_: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as full:
+        full.setattr("orchestrator.intake.places.os.open", no_more_files)
+        with pytest.raises(OSError, match="Too many"):
+            drop.places.gather(10, time.time() + SETTLE)
+    assert [found.name for found in drop.places.left_over(10)] == ["a.json"]
+
+
+def test_a_full_disk_is_not_filled_further_by_what_could_not_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("orchestrator.intake.places.os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write(tmp_path / "event.json", b"{}", durable=True)
+    assert list(tmp_path.iterdir()) == []

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from orchestrator.intake.accept import Rules
 from orchestrator.intake.options import Intake
 from orchestrator.intake.redis_streams import RedisSource
+from orchestrator.intake.source import IntakeDown
 from tests.intake.endurance import CALLS, CODE, KINDS, endure, refuse_and_reply, trial
 from tests.intake.house import House, job, make_rules, standing, until
 from tests.intake.servers import missing, serving
@@ -82,8 +83,18 @@ async def test_what_another_consumer_took_and_never_acknowledged_is_claimed(
         task = asyncio.create_task(RedisSource(intake, "w2").serve(house.desk(intake)))
         await until(lambda: house.counts.outcomes.get("accepted") == 1, 20)
         await until(lambda: house.counts.outcomes.get("refused") == 1)
-        task.cancel()
-        await asyncio.wait([task])
-        letters: Any = await client.xrange("jobs:dead")
+        letters: Any = []
+        while not letters:
+            letters = await client.xrange("jobs:dead")
         assert [fields[b"reason"] for _, fields in letters] == [b"the message has no field `job`"]
+        # Cancelled while it settles, where the library swallows that: it ends all the same.
+        task.cancel()
+        await asyncio.wait_for(asyncio.wait([task]), 10)
+        await client.delete("jobs", "jobs:dead")
+        await client.set("wrong", "not a stream")
+        await client.xadd("jobs", {"job": b"{not json"})
+        unfit = Intake(name="q", kind="redis", url=server.url, jobs="jobs", dead="wrong")
+        with pytest.raises(IntakeDown, match="WRONGTYPE"):
+            await RedisSource(unfit, "w2").serve(house.desk(unfit))
+        assert await client.xlen("jobs") == 1  # what cannot be buried is not thrown away
         await client.aclose()
