@@ -6,6 +6,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import structlog
@@ -20,7 +21,7 @@ class KeysUnusable(Exception):
 
 
 class _Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    version: int
+    version: Literal[1]
     keys: tuple[Key, ...]
 
 
@@ -67,9 +68,10 @@ def read_keys(path: Path) -> tuple[Key, ...]:
         raise KeysUnusable(
             f"{path} cannot be read: {fault.strerror}. It must belong to the worker's user."
         ) from None
-    except msgspec.DecodeError as fault:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as fault:
+        why = str(fault) if isinstance(fault, msgspec.DecodeError) else "it is not JSON in UTF-8"
         raise KeysUnusable(
-            f"{path} is no file of keys: {fault}. Put it back from the backup, or make the keys anew."
+            f"{path} is no file of keys: {why}. Put it back from the backup, or make the keys anew."
         ) from None
 
 

@@ -50,6 +50,9 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_
     """Requests a second."""
     concurrent: Annotated[int, Meta(ge=1)] | None = None
     """Requests at the same time, streams included."""
+    calls: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    """Calls of its application at the same time that the jobs of this key wait for, instead of the
+    configuration's `limits.application_calls`."""
 
     def __repr__(self) -> str:
         return f"Key({self.id!r}, application={self.application!r})"

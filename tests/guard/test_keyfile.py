@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from orchestrator.guard.keyfile import KeyFile, KeysUnusable, change_keys, read_keys
 from orchestrator.guard.keys import ENTROPY, Key, make_key
@@ -92,3 +93,22 @@ def test_a_file_that_root_changes_stays_its_owners(path: Path) -> None:
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(KeysUnusable, match="cannot be written"):
         add(tmp_path / "none" / "keys.json", a_key())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"version":1,"keys":[{"id":"\xff"}]}',
+        b'{"version":1,"keys":' + b"[" * 5000,
+        b'{"version":2,"keys":[]}',
+    ],
+)
+def test_whatever_the_file_holds_it_is_told_and_the_former_keys_stay(path: Path, content: bytes) -> None:
+    add(path, key := a_key())
+    file = KeyFile(path)
+    path.write_bytes(content)
+    with capture_logs() as logs:
+        assert set(file.keys) == {key.id}
+    assert [log["event"] for log in logs] == ["http_keys_unusable"]
+    with pytest.raises(KeysUnusable, match="is no file of keys"):
+        read_keys(path)
