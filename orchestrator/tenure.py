@@ -121,6 +121,7 @@ async def _wait_for_it(
     seen: tuple[int, int] | None = None
     since = time.monotonic()
     looks = 0
+    held_by: int | None = None
     while not stop.is_set():
         found = await _read(db)
         now = time.monotonic()
@@ -139,7 +140,7 @@ async def _wait_for_it(
         if lock is not None:
             lock.release()
         if stale and found is not None:
-            _free_the_ledger(path, found)
+            held_by = _free_the_ledger(path, found, held_by)
         looks += 1
         if standing_by is None and looks > 1:
             return None
@@ -151,19 +152,22 @@ async def _wait_for_it(
     return None
 
 
-def _free_the_ledger(path: Path, owner: Lease) -> None:
-    """An owner that was stopped within a transaction holds the write lock. Only its end frees that."""
+def _free_the_ledger(path: Path, owner: Lease, told: int | None) -> int | None:
+    """An owner that was stopped within a transaction holds the write lock. Only its end frees that. The
+    process that holds it, which is told of unless it was (`told`)."""
     holder = write_lock_holder(path)
     if holder is None:
-        return
+        return None
     note = "" if holder == owner.pid else f"end it, if it is not at work: kill {holder}"
-    _log.error(
-        "ledger_held", ledger=str(path), owner=owner.worker, owner_pid=owner.pid, pid=holder, note=note
-    )
+    if holder != told:
+        _log.error(
+            "ledger_held", ledger=str(path), owner=owner.worker, owner_pid=owner.pid, pid=holder, note=note
+        )
     if holder == owner.pid:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(holder, signal.SIGKILL)
             _log.warning("stalled_owner_killed", worker=owner.worker, pid=holder)
+    return holder
 
 
 async def _read(db: sqlite3.Connection) -> Lease | None:
