@@ -41,6 +41,12 @@ def keys() -> None:
 )
 @click.option("--rate", metavar="N/s", help="Requests a second; also N/min and N/h.")
 @click.option("--concurrent", type=click.IntRange(1), metavar="N", help="Requests at the same time.")
+@click.option(
+    "--calls",
+    type=click.IntRange(1, 1_000_000),
+    metavar="N",
+    help="Jobs wait while the application has N calls, instead of limits.application_calls.",
+)
 @click.option("--expires", metavar="WHEN", help="A number of days such as 90d, or an RFC 3339 time.")
 @config_option
 @json_option
@@ -179,4 +185,6 @@ def _limits(key: Key, now: datetime) -> str:
         said.append(f"{key.rate:g}/s")
     if key.concurrent is not None:
         said.append(f"{key.concurrent} at once")
+    if key.calls is not None:
+        said.append(f"{key.calls} {'call' if key.calls == 1 else 'calls'}")
     return "".join(f", {each}" for each in said)

@@ -60,6 +60,7 @@ def _fields(told: Story, summary: Summary) -> dict[str, object]:
         "expires_at": rfc3339(job.expires_at),
         "ended_at": None if job.ended_at is None else rfc3339(job.ended_at),
         "cancel_requested": job.cancel,
+        "waits_for": summary.waits_for,
         "job": shown,
         "steps": [step_fields(told, step) for step in told.steps],
         "calls": list(summary.cdrs),
@@ -94,6 +95,9 @@ def _print(told: Story, summary: Summary, worker: bool) -> None:
     said = [*details(told), *([signals(told)] if signals(told) else [])]
     if said:
         click.echo(f"\n  {', '.join(said)}")
+    if summary.waits_for:
+        whose = "to its number" if summary.waits_for == "callee_calls" else "of its application"
+        click.echo(f"  it waits: as many calls {whose} live as {summary.waits_for} allows")
     if job.cancel and not told.ended:
         click.echo("  its end has been asked for")
     if summary.notifications:

@@ -22,10 +22,12 @@ def owner_of(body: bytes) -> str | None:
     return _decode(body).application
 
 
-def owned(job: NewJob, application: str, seal: Seal) -> NewJob:
-    """The job as this application's."""
+def owned(job: NewJob, application: str, seal: Seal, calls: int | None = None) -> NewJob:
+    """The job as this application's. `calls` is how many of it may live at the same time, by the key."""
     body = msgspec.json.decode(job.body, type=dict[str, msgspec.Raw])
     body["application"] = msgspec.Raw(msgspec.json.encode(application))
+    if calls is not None:
+        body["application_calls"] = msgspec.Raw(msgspec.json.encode(calls))
     return msgspec.structs.replace(
         job,
         body=msgspec.json.encode(body),

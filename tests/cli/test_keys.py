@@ -26,16 +26,25 @@ def test_a_key_is_printed_once_and_stored_hashed(keyed: Desk) -> None:
 def test_limits_are_stored_and_listed(keyed: Desk) -> None:
     limits = (
         "--kinds=code,notice", "--caller-id=+12025550199", "--template=code", "--to-prefix=+1",
-        "--to-prefix=+44", "--rate=120/min", "--concurrent=4", "--expires=90d",
+        "--to-prefix=+44", "--rate=120/min", "--concurrent=4", "--expires=90d", "--calls=12",
     )  # fmt: skip
     made = json.loads(keyed.run("keys", "add", "shop", *limits, "--json").stdout)
     (key,) = read_keys(keyed.folder / "keys.json")
-    assert (key.rate, key.concurrent, key.to_prefixes) == (2.0, 4, ("+1", "+44"))
+    assert (key.rate, key.concurrent, key.calls, key.to_prefixes) == (2.0, 4, 12, ("+1", "+44"))
     assert key.expires_at is not None
     assert (key.expires_at - key.created_at).days == 90
     assert made["id"] == key.id
     line = keyed.run("keys", "list").stdout
-    for part in (key.id, "shop", "kinds code notice", "from +12025550199", "to +1 +44", "2/s", "4 at once"):
+    for part in (
+        key.id,
+        "shop",
+        "kinds code notice",
+        "from +12025550199",
+        "to +1 +44",
+        "2/s",
+        "4 at once",
+        "12 calls",
+    ):
         assert part in line
     listed = json.loads(keyed.run("keys", "list", "--json").stdout)
     assert listed["kinds"] == ["code", "notice"]
@@ -61,6 +70,7 @@ def test_a_key_is_revoked_and_the_others_stay(keyed: Desk) -> None:
         "--caller-id=1",
         "--rate=fast",
         "--rate=0/s",
+        "--calls=0",
         "--expires=soon",
         "--expires=2020-01-01T00:00:00Z",
     ],

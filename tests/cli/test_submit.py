@@ -238,3 +238,11 @@ def test_show_says_who_delivers_what_waits_and_to_where(desk: Desk, own: bool) -
     lock.release()
     assert "The worker that runs tries again by itself." in busy
     assert "until a worker" not in busy
+
+
+def test_show_says_for_which_limit_a_job_waits(desk: Desk) -> None:
+    desk.submit(id="a")
+    with closing(sqlite3.connect(desk.folder / "ledger.db")) as db, db:
+        db.execute("UPDATE jobs SET held = 'callee:+12025550100'")
+    assert "as many calls to its number live as callee_calls allows" in desk.run("show", "a").stdout
+    assert json.loads(desk.run("show", "a", "--json").stdout)["waits_for"] == "callee_calls"
