@@ -13,6 +13,7 @@ from orchestrator.config import Pbx as PbxConfig
 from orchestrator.dispatcher import NodeDispatcher, Sweeper, end_job, open_script
 from orchestrator.guard.seal import Seal
 from orchestrator.health.fleet import Fleet
+from orchestrator.ledger.limits import UNLIMITED, CallLimits
 from orchestrator.ledger.records import JobState, NewJob, Script
 from orchestrator.ledger.sqlite import SqliteLedger
 from orchestrator.live import LiveCalls
@@ -32,7 +33,13 @@ def node(name: str = "ast1", **changes: Any) -> PbxConfig:
 
 
 class Floor:
-    def __init__(self, ledger: SqliteLedger, configs: Sequence[PbxConfig], max_queued: int = 1000) -> None:
+    def __init__(
+        self,
+        ledger: SqliteLedger,
+        configs: Sequence[PbxConfig],
+        max_queued: int = 1000,
+        limits: CallLimits = UNLIMITED,
+    ) -> None:
         self.ledger = ledger
         self.meters = Meters()
         self.offered: list[Delivery] = []
@@ -56,7 +63,16 @@ class Floor:
         self.pulls: dict[str, NodeDispatcher] = {}
         for config in configs:
             self.pulls[config.name] = NodeDispatcher(
-                config, ledger, self.live, SEAL, now, self.fleet, may_dial=lambda: self.allowed, end=self._end
+                config,
+                ledger,
+                self.live,
+                SEAL,
+                now,
+                self.fleet,
+                may_dial=lambda: self.allowed,
+                end=self._end,
+                limits=limits,
+                limited=self.meters.limited,
             )
             self.nodes[config.name] = FakePbx(config.name, self.live.sink)
             self.live.nodes[config.name] = self.nodes[config.name]
@@ -147,9 +163,10 @@ async def floor(
     up: bool = True,
     ledger: Path | str = ":memory:",
     max_queued: int = 1000,
+    limits: CallLimits = UNLIMITED,
 ) -> AsyncIterator[Floor]:
     """A running floor; leaving it is a crash: nothing is drained."""
-    made = Floor(await inline_ledger(ledger), configs or (node(),), max_queued)
+    made = Floor(await inline_ledger(ledger), configs or (node(),), max_queued, limits)
     for pbx in made.nodes.values():
         pbx.far = list(far)
     if up:

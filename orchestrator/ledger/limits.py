@@ -20,7 +20,7 @@ BUSY_WAIT: Final = 0.01
 is being judged for just now."""
 UNENDED_WAIT: Final = 5.0
 """Seconds after which a blocked job that nobody has ended is looked at again."""
-LOOK_LEAST: Final = 2.0
+LOOK_LEAST: Final = 5.0
 LOOK_MOST: Final = 30.0
 """Seconds after which a job that waits is looked at again in any case; the call whose end it waits for may be
 of a worker that has other limits. Rarer, the longer it has waited: there may be very many."""
@@ -162,8 +162,7 @@ def _reached(claim: Claim, limits: CallLimits, used: Used) -> Limit | None:
 
 def look_again_at(claim: Claim, now: float) -> float:
     """When a job that waits is looked at again, though no call's end has let it go on."""
-    waited = now - claim.job.created_at
-    return now + min(LOOK_MOST, max(LOOK_LEAST, waited / 2))
+    return now + min(LOOK_MOST, max(LOOK_LEAST, now - claim.job.created_at))
 
 
 def why_blocked(limit: str) -> str:
