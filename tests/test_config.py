@@ -184,6 +184,13 @@ min_code_digits = 1
         ("[notify]", '[ledger]\nurl = "postgresql://x"\n[notify]', "PostgreSQL"),
         ("[notify]", '[ledger]\nurl = "ledger.db"\n[notify]', "sqlite:///"),
         ("[notify]", '[ledger]\nurl = "sqlite:///"\n[notify]', "sqlite:///"),
+        ("[notify]", "[limits]\ncallee_calls = 0\n[notify]", "limits.callee_calls"),
+        ("[notify]", "[limits]\ncallee_per_week = 9\n[notify]", "callee_per_day"),
+        (
+            "[notify]",
+            "[ledger]\nkeep_days = 0.5\n[limits]\ncallee_per_hour = 1\ncallee_per_day = 9\n[notify]",
+            "limits.callee_per_day: counts calls that are forgotten by then; raise ledger.keep_days.",
+        ),
         ("[notify]", "[notify", "not valid TOML"),
         ("+15550100", "+1555&x", "pbx[0].caller_ids[0]"),
     ],

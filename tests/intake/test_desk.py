@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 import structlog.testing
 
+from orchestrator.http.owner import owner_of
 from orchestrator.intake import accept as accept_module
 from orchestrator.intake import desk as desk_module
 from orchestrator.intake.accept import Rules
 from orchestrator.intake.desk import NO_ID, Message, Refused, Stored
 from orchestrator.intake.options import Intake
-from tests.intake.house import CODE, House, job, make_rules, standing
+from tests.intake.house import CODE, NOW, House, job, make_rules, standing
 
 QUEUE = Intake(name="q", kind="redis", url="redis://127.0.0.1:1", jobs="jobs", replies="events")
 
@@ -34,6 +35,13 @@ async def test_a_message_redelivered_ten_times_is_one_job(house: House) -> None:
     assert len({fate.job_id for fate in fates if isinstance(fate, Stored)}) == 1
     assert await house.queued() == 1
     assert house.wakes == 1
+
+
+async def test_a_job_of_a_queue_counts_as_one_of_its_intake_and_belongs_to_no_key(house: House) -> None:
+    await house.desk(QUEUE).take([Message("1", job(id="j"))])
+    (claim,) = (await house.ledger.claim("ast1", [], NOW, 1)).claims
+    assert (claim.application, claim.application_calls) == (QUEUE.name, None)
+    assert owner_of(claim.job.body) is None
 
 
 async def test_two_messages_with_the_same_content_and_no_id_are_two_jobs(house: House) -> None:
