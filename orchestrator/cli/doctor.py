@@ -9,10 +9,12 @@ import click
 
 from orchestrator.cli import checks
 from orchestrator.cli.checks import Row
+from orchestrator.cli.intake_checks import check_intake
 from orchestrator.cli.options import config_option, json_option, print_json, read_config
 from orchestrator.cli.pbx_checks import check_pbx
 from orchestrator.cli.speech_checks import check_speech, probing
 from orchestrator.config import Config, ConfigError
+from orchestrator.intake.options import REPLY_SCHEME
 from orchestrator.ledgers import worker_runs
 from orchestrator.notify.errors import NotifyError
 from orchestrator.notify.sign import parse_secret
@@ -26,7 +28,7 @@ _MARK = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")
 @config_option
 @json_option
 def doctor(config_file: str | None, as_json: bool) -> None:
-    """Check the configuration, the ledger, each PBX, the prompts and the receiver.
+    """Check the configuration, the ledger, each PBX, the prompts, the receiver and the queues.
 
     Nobody is called, nothing is sent, nothing is changed: a silent sound is put where speech engines put
     theirs, and removed when the PBX has been asked for it. Exits 0 when calls can be made (warnings or not),
@@ -61,7 +63,8 @@ async def _look(config: Config) -> list[Row]:
     rows += check_speech(config, library)
     with probing(config) as probe:
         nodes = (check_pbx(pbx, library, runs, probe) for pbx in config.pbx)
-        remote = await asyncio.gather(*nodes, _receiver(config))
+        queues = (check_intake(intake, config) for intake in config.intake)
+        remote = await asyncio.gather(*nodes, _receiver(config), *queues)
     for some in remote:
         rows += some
     return [*rows, *checks.check_worker(config), *checks.check_limits(config)]
@@ -77,6 +80,8 @@ async def _receiver(config: Config) -> list[Row]:
     except (NotifyError, ConfigError) as error:
         rows.append(Row("fail", "notify", str(error), "correct notify.secret"))
     url = config.notify.url
+    if url is not None and url.startswith(REPLY_SCHEME):
+        return [*rows, Row("ok", "notify", f"into the queue {url.removeprefix(REPLY_SCHEME)}")]
     if url is None:
         mend = "set notify.url and notify.secret, unless each job brings its own"
         return [*rows, Row("warn", "notify", "no receiver is configured", mend)]

@@ -48,21 +48,28 @@ async def connect(intake: Intake, gone: Callable[[], None] = lambda: None) -> Cl
     """A connection that does not come back by itself: who holds it begins anew. `gone` is called at its end.
     Raises one of `FAULTS`."""
 
+    met: list[Exception] = []
+
     async def quiet(error: Exception) -> None:
-        """What goes wrong is met where it is waited for."""
+        """What goes wrong is met where it is waited for; while connecting, it says why."""
+        met[:] = [error]
 
     async def closed() -> None:
         gone()
 
-    return await nats.connect(
-        intake.url or "",
-        name="orchestrator",
-        connect_timeout=int(TIMEOUT),
-        allow_reconnect=False,
-        max_reconnect_attempts=0,
-        error_cb=quiet,
-        closed_cb=closed,
-    )
+    try:
+        return await nats.connect(
+            intake.url or "",
+            name="orchestrator",
+            connect_timeout=int(TIMEOUT),
+            allow_reconnect=False,
+            max_reconnect_attempts=1,  # with 0 the first connection would be tried for ever, without a word
+            reconnect_time_wait=0,
+            error_cb=quiet,
+            closed_cb=closed,
+        )
+    except nats.errors.NoServersError as none:
+        raise (met[0] if met else none) from None
 
 
 class NatsSource:
