@@ -74,7 +74,7 @@ def claim_of(
         sealed=sealed,
         planned=planned,
         at=now,
-        callees=tuple(dict.fromkeys(number for number in (plan.to, plan.caller) if number is not None)),
+        callees=(plan.to,) if plan.caller is None or plan.caller == plan.to else (plan.to, plan.caller),
         application=plan.application or plan.intake,
         application_calls=plan.application_calls,
     )
