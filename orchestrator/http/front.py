@@ -82,6 +82,7 @@ def app_of(front: Front) -> web.Application:
         may_take=front.may_take,
         wake=front.wake,
         worker=front.worker,
+        still=gate.still,
     )
     letters = Letters(front.ledger, front.clock, front.wake)
 

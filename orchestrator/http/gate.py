@@ -51,6 +51,13 @@ class Gate:
             )
         return key
 
+    def still(self, key: Key | None) -> bool:
+        """Whether the key with which a stream began may still come in."""
+        if key is None or self._keys is None:
+            return True
+        now = instant(self._clock())
+        return self._keys.keys.get(key.id) == key and (key.expires_at is None or now < key.expires_at)
+
     @contextlib.contextmanager
     def passing(self, key: Key | None) -> Iterator[None]:
         """One request, for as long as the block runs.

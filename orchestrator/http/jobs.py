@@ -42,6 +42,7 @@ class Jobs:
         may_take: Callable[[], bool],
         wake: Callable[[], None],
         worker: str,
+        still: Callable[[Key | None], bool],
     ) -> None:
         self._ledger = ledger
         self._door = door
@@ -50,6 +51,8 @@ class Jobs:
         self._may_take = may_take
         self._wake = wake
         self._worker = worker
+        self._still = still
+        """Whether a key is one yet: a stream outlives the request's own look."""
 
     async def submit(self, request: web.Request, key: Key | None) -> web.Response:
         """POST /v1/jobs"""
@@ -89,7 +92,7 @@ class Jobs:
         await self.own(request, key)
         job_id = request.match_info["id"]
         if "text/event-stream" in request.headers.get("Accept", ""):
-            return await self._streams.serve(request, job_id)
+            return await self._streams.serve(request, job_id, lambda: self._still(key))
         followed = await self._ledger.follow(job_id)
         if followed is None:
             raise _unknown()

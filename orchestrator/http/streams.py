@@ -8,7 +8,7 @@ reads too slowly is cut off, and comes again from where it was.
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -57,8 +57,10 @@ class Streams:
         self._closing = True
         self._watching.ring_all()
 
-    async def serve(self, request: web.Request, job_id: str) -> web.StreamResponse:
-        """Tell the job's events until its end, or the client's.
+    async def serve(
+        self, request: web.Request, job_id: str, still: Callable[[], bool] = lambda: True
+    ) -> web.StreamResponse:
+        """Tell the job's events until its end, or the client's, or until it may not hear them any more.
 
         Raises `Refusal`.
         """
@@ -74,7 +76,7 @@ class Streams:
             await answer.prepare(request)
             with contextlib.suppress(ConnectionError, TimeoutError, Refusal):
                 await self._write(request, answer, b"retry: %d\n\n" % RETRY_MS)
-                async for part in self._parts(job_id, seen):
+                async for part in self._parts(job_id, seen, still):
                     await self._write(request, answer, part)
                 await self._finish(answer)
                 return answer
@@ -91,12 +93,12 @@ class Streams:
         finally:
             self._open -= 1
 
-    async def _parts(self, job_id: str, seen: int) -> AsyncIterator[bytes]:
+    async def _parts(self, job_id: str, seen: int, still: Callable[[], bool]) -> AsyncIterator[bytes]:
         """What goes over the wire, until the job has ended."""
         loop = asyncio.get_running_loop()
         beat_at = loop.time() + self._pace.heartbeat
         with self._watching.of(job_id) as bell:
-            while not self._closing:
+            while not self._closing and still():
                 bell.clear()  # before the look: what comes after it rings again
                 news, ended = await self._news(job_id, seen)
                 for event in news:

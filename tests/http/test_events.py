@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 
 from orchestrator.dispatcher import end_job
+from orchestrator.guard.keyfile import change_keys
 from orchestrator.http.settings import Http
 from orchestrator.http.streams import Pace
 from tests.fakes import now
@@ -160,3 +161,24 @@ async def test_streams_end_when_the_worker_stops(tmp_path: Path) -> None:
                 with contextlib.suppress(aiohttp.ClientPayloadError):
                     await stream.content.read()
             await closing
+
+
+async def test_a_revoked_key_hears_no_more_and_another_of_the_application_does(tmp_path: Path) -> None:
+    pace = Pace(look=0.01)
+    async with world(tmp_path, Http(keys="keys.json"), pace) as it:
+        old, new = it.add_key("shop"), it.add_key("shop")
+        await it.submit(old, id="a")
+        await it.start(RINGING)
+        url = it.server.make_url("/v1/jobs/a/events")
+        auths = [LIVE | {"Authorization": f"Bearer {key}"} for key in (old, new)]
+        async with (
+            it.client.get(url, headers=auths[0]) as gone,
+            it.client.get(url, headers=auths[1]) as stays,
+        ):
+            for stream in (gone, stays):
+                await lines_until(stream.content, b"event: call.ringing")
+            change_keys(it.keys_path, lambda known: known[1:])
+            async with asyncio.timeout(10):
+                await gone.content.read()
+            it.live.cancel("a")
+            await lines_until(stays.content, b"event: job.ended")
