@@ -9,17 +9,17 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from orchestrator import setup
+from orchestrator import ledgers, setup
 from orchestrator.config import load_config
 from orchestrator.intake.accept import Rules, accept
-from orchestrator.ledger.sqlite import SqliteLedger
+from orchestrator.ledger.port import Ledger
 from tests.chaos.plan import PlannedJob
 
 
 class Producer:
     """Made by `producing`. Writes one line of JSON a job: `id`, `to`, `retry`, `accepted`."""
 
-    def __init__(self, ledger: SqliteLedger, rules: Rules, log: Path) -> None:
+    def __init__(self, ledger: Ledger, rules: Rules, log: Path) -> None:
         self._ledger = ledger
         self._rules = rules
         self._log = log.open("w")
@@ -49,10 +49,9 @@ async def producing(config_file: Path, log: Path) -> AsyncIterator[Producer]:
     """A producer beside the worker of `config_file`, for as long as the block runs."""
     config = load_config(config_file, {})
     rules = setup.rules(config, setup.load_prompts(config), setup.load_seal(config))
-    ledger = await SqliteLedger.open(setup.ledger_path(config))
-    producer = Producer(ledger, rules, log)
-    try:
-        yield producer
-    finally:
-        producer.close()
-        await ledger.close()
+    async with ledgers.opened(config) as ledger:
+        producer = Producer(ledger, rules, log)
+        try:
+            yield producer
+        finally:
+            producer.close()

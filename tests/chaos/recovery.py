@@ -42,10 +42,10 @@ def read_marks(ledger: Path) -> Marks | None:
             db.close()
     except sqlite3.Error:
         return None
-    return {call: (n, _name(json.loads(event))) for call, n, event in rows}
+    return {call: (n, name_of(json.loads(event))) for call, n, event in rows}
 
 
-def _name(event: dict[str, Any]) -> str:
+def name_of(event: dict[str, Any]) -> str:
     rings = event["e"] == "alive" and event["ringing"] and not event["up"]
     return "ringing" if rings else str(event["e"])
 
