@@ -196,7 +196,8 @@ async def _arrived(arriving: asyncio.Queue[Msg | None], most: int) -> tuple[list
         if message is None:
             raise nats.errors.ConnectionClosedError
         status = (message.headers or {}).get("Status")
-        if status is None:
+        # Only the server's own word has nothing to acknowledge; a producer may write any header.
+        if status is None or message.reply.startswith("$JS.ACK."):
             messages.append(message)
         elif status == "409":  # the consumer was deleted, or is asked for too much
             raise nats.errors.Error((message.headers or {}).get("Description", "consumer deleted"))

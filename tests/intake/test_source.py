@@ -3,12 +3,15 @@
 import asyncio
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
+from nats.aio.msg import Msg
 from structlog.testing import capture_logs
 
 from orchestrator.intake.amqp import MOST_HEADERS, headers_with
 from orchestrator.intake.desk import Desk
+from orchestrator.intake.jetstream import _arrived
 from orchestrator.intake.options import Intake
 from orchestrator.intake.source import IntakeDown, keep, reason_of
 from orchestrator.ledger.errors import LeaseLost, LedgerStuck
@@ -65,3 +68,15 @@ def test_headers_that_cannot_be_sent_again_do_not_keep_a_message_from_the_dead_l
 ) -> None:
     assert headers_with(given, "why") == {"reason": "why"}
     assert headers_with({"a": [1, {"b": None}]}, "why") == {"a": [1, {"b": None}], "reason": "why"}
+
+
+async def test_a_producers_header_is_not_taken_for_the_word_of_the_server() -> None:
+    arriving: asyncio.Queue[Msg | None] = asyncio.Queue()
+    client: Any = None
+    for status in ("409", "404"):
+        reply = "$JS.ACK.jobs.orchestrator.1.1.1.1.0"
+        arriving.put_nowait(Msg(client, "jobs", reply, b"{}", {"Status": status, "Description": "boo"}))
+    messages, over = await _arrived(arriving, 10)
+    assert (len(messages), over) == (2, False)
+    arriving.put_nowait(Msg(client, "_INBOX.1", "", b"", {"Status": "404"}))
+    assert await _arrived(arriving, 10) == ([], True)
