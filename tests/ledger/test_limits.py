@@ -2,16 +2,31 @@
 
 import asyncio
 import contextlib
+import sqlite3
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from orchestrator.call import events as ev
 from orchestrator.ledger.limits import DAY, HOUR, LOOK_LEAST, CallLimits
 from orchestrator.ledger.port import Ledger
 from orchestrator.ledger.postgresql.connection import connect
 from orchestrator.ledger.postgresql.ledger import PostgresLedger
-from orchestrator.ledger.records import Blocked, Claim, Claimed, JobState, Requeue, Verdict
+from orchestrator.ledger.records import (
+    Blocked,
+    CallEnd,
+    Claim,
+    Claimed,
+    Entry,
+    JobState,
+    Requeue,
+    Verdict,
+)
+from orchestrator.ledger.schema import APPLICATION_ID, MIGRATIONS
+from orchestrator.ledger.sqlite import SqliteLedger
 from tests.fakes import EPOCH, new_job
 from tests.ledger.test_conformance import NOW, ending, job, record
 from tests.ledger.test_many_workers import seated
@@ -204,3 +219,28 @@ async def test_the_limits_hold_for_all_workers_together_and_nobody_waits_for_eve
     query = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
     assert await db.fetchval(query) == 0
     await db.close()
+
+
+async def test_a_ledger_from_before_the_limits_goes_on_with_its_jobs_and_calls(tmp_path: Path) -> None:
+    path = tmp_path / "l.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for step in MIGRATIONS[:4]:
+            db.executescript(step)
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute("PRAGMA user_version = 4")
+        for id, state in (("old", "active"), ("waits", "queued"), ("too", "queued")):
+            new = new_job(id, to=ONE)
+            db.execute(
+                "INSERT INTO jobs (id, state, fingerprint, sealed, body, priority, created_at, next_at,"
+                " expires_at) VALUES (?, ?, x'', x'00', ?, 0, ?, ?, ?)",
+                (id, state, new.body, EPOCH, EPOCH, EPOCH + 9),
+            )
+        db.execute("INSERT INTO calls (id, job_id, attempt, pbx) VALUES ('c', 'old', 1, 'ast1')")
+    ledger = await SqliteLedger.open(path)
+    (taken,) = (await look(ledger, AT_ONCE)).claims
+    old = CallEnd(job_id="old", call_id="c", ended_at=NOW, cdr=b"{}", then=ENDED)
+    ledger.record("old", "c", Entry(2, NOW, ev.Ended(16)), [], old)
+    assert (await look(ledger, AT_ONCE)).claims == ()
+    await over(ledger, taken)
+    assert len((await look(ledger, AT_ONCE)).claims) == 1
+    await ledger.close()

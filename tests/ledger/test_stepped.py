@@ -6,6 +6,7 @@ import pytest
 
 from orchestrator.clock import TOLERANCE, Moment, ahead, moment
 from orchestrator.ledger import lease, stepped
+from orchestrator.ledger.limits import CallLimits
 from orchestrator.ledger.sqlite import SqliteLedger
 from tests.fakes import EPOCH, db_of, inline_ledger, new_job
 from tests.fakes import run as run_virtual
@@ -114,6 +115,33 @@ def test_a_notification_that_waits_for_its_next_try_waits_no_longer(tmp_path: Pa
         assert await ledger.clock_set(EPOCH, EPOCH - HOUR) == 1
         found = dict(db.execute("SELECT event_id, next_at FROM outbox"))
         assert found == {"e0": EPOCH - HOUR + 600.0, "e1": EPOCH - 2 * HOUR}
+        await ledger.close()
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("step", [-HOUR, HOUR])
+def test_who_waits_for_a_limit_is_looked_at_again_and_the_hour_of_a_number_keeps_its_length(
+    step: float,
+) -> None:
+    limits = CallLimits(callee_calls=1, callee_per_hour=2)
+
+    async def main() -> None:
+        ledger = await inline_ledger(":memory:")
+        await ledger.submit([new_job(f"job-{n}", expires_in=6 * HOUR, priority=9 - n) for n in range(3)])
+        assert len((await ledger.claim("ast1", [], EPOCH, 9, None, limits)).claims) == 1
+        now = EPOCH + step
+        assert await ledger.clock_set(EPOCH, now) == 3
+        assert {next_at for id, (next_at, _) in times(ledger).items() if id != "job-0"} == {now}
+        db_of(ledger).execute("UPDATE calls SET ended_at = at")
+        (second,) = (await ledger.claim("ast1", [], now, 1, None, limits)).claims
+        assert second.job.id == "job-1"
+        db_of(ledger).execute("UPDATE calls SET ended_at = at")
+        assert [each.job_id for each in (await ledger.claim("ast1", [], now, 9, None, limits)).blocked] == [
+            "job-2"
+        ]
+        found = await ledger.claim("ast1", [], now + HOUR, 9, None, limits)
+        assert [claim.job.id for claim in found.claims] == ["job-2"]
         await ledger.close()
 
     run_virtual(main())
