@@ -36,17 +36,20 @@ async def main():
     held = await take_tenure(path, "old", apps, clock, patience=9, stop=stop, standing_by=None)
     ledger = await SqliteLedger.open(path, 0.0, held.token)
     print("owner", flush=True)
-    await asyncio.gather(held.keep(ledger, clock, 0.4), ledger.broken())
+    await asyncio.gather(held.keep(ledger, clock, float(sys.argv[2])), ledger.broken())
 
 asyncio.run(main())
 """
 
 
 @contextmanager
-def owner(path: Path) -> Iterator["subprocess.Popen[str]"]:
-    """A process that owns the ledger and shows itself ten times a second."""
+def owner(path: Path, patience: float = 0.4) -> Iterator["subprocess.Popen[str]"]:
+    """A process that owns the ledger and shows itself ten times a second, or so often as `patience` asks."""
     process = subprocess.Popen(
-        [sys.executable, "-c", OWNER, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", OWNER, str(path), str(patience)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout is not None
@@ -158,7 +161,7 @@ async def test_an_owner_that_was_stopped_in_the_middle_of_a_write_is_killed_and_
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "l.db"
-    with owner(path) as process:
+    with owner(path, patience=0.01) as process:  # it writes most of the time
         stop_within_a_write(process.pid, path)
         tenure = await taken(path, patience=0.5)
         assert process.wait(10) == -signal.SIGKILL
@@ -258,9 +261,15 @@ async def test_of_two_that_take_over_from_the_same_one_only_one_can(tmp_path: Pa
     first.release()
 
 
+def stop_now(pid: int) -> None:
+    """Stop a child, and wait until all of its threads stand still: it runs on for a moment."""
+    os.kill(pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, pid, os.WSTOPPED)
+
+
 def stop_between_two_writes(pid: int, path: Path) -> None:
     while True:
-        os.kill(pid, signal.SIGSTOP)
+        stop_now(pid)
         if write_lock_holder(path) is None:
             return
         os.kill(pid, signal.SIGCONT)
@@ -270,7 +279,7 @@ def stop_within_a_write(pid: int, path: Path) -> None:
     until = time.monotonic() + 60
     while time.monotonic() < until:
         if write_lock_holder(path) == pid:
-            os.kill(pid, signal.SIGSTOP)
+            stop_now(pid)
             if write_lock_holder(path) == pid:
                 return
             os.kill(pid, signal.SIGCONT)
