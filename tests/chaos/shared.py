@@ -32,7 +32,7 @@ import uvloop
 from tests.chaos import judge, stage
 from tests.chaos.conduct import Recovery, write_recoveries
 from tests.chaos.export import export_ledger
-from tests.chaos.pace import most_in_a_second
+from tests.chaos.pace import most_in_a_second, put_first
 from tests.chaos.producer import producing
 from tests.chaos.receiver import receiving
 from tests.chaos.shared_conduct import SharedConductor
@@ -56,7 +56,8 @@ async def play(plan: SharedPlan, folder: Path, say: Say = lambda text: None) -> 
         with contextlib.ExitStack() as stack:
             for number, lab in enumerate(labs, 1):
                 (folder / f"ast{number}").mkdir()
-                stack.enter_context(stage.callees(lab, folder / f"ast{number}"))
+                far = stack.enter_context(stage.callees(lab, folder / f"ast{number}"))
+                put_first(far.pid)
             say(f"{len(plan.jobs)} calls and {len(plan.ops)} steps, about {plan.seconds:.0f} s ...")
             url = await server.database()
             told = await _conduct(plan, labs, server, url, folder, say)
@@ -89,6 +90,8 @@ def _labs(count: int) -> Iterator[list[LabInfo]]:
         labs = [start_lab(name) for name in names]
         for lab in labs:
             install_sounds(lab)
+            if lab.pid is not None:
+                put_first(lab.pid)
         yield labs
     finally:
         for name in names:

@@ -11,6 +11,7 @@ from typing import Final
 from tests.chaos import export, recovery
 from tests.chaos.conduct import PATIENCE, TICK, Recovery
 from tests.chaos.crew import AGAIN
+from tests.chaos.pace import put_first
 from tests.chaos.producer import Producer
 from tests.chaos.shared_crew import SharedCrew
 from tests.chaos.shared_plan import SharedOp, SharedPlan
@@ -124,7 +125,9 @@ class SharedConductor:
                 await asyncio.to_thread(kill_lab, name)
                 self.pbx_kills += 1
                 await asyncio.sleep(op.seconds)
-                await asyncio.to_thread(start_lab_again, name)
+                lab = await asyncio.to_thread(start_lab_again, name)
+                if lab.pid is not None:
+                    put_first(lab.pid)
                 await self._is_back("kill-pbx")
             case "wait":
                 await asyncio.sleep(op.seconds)

@@ -11,9 +11,9 @@ from orchestrator.ledger.records import Claim
 
 AHEAD: Final = 0.05
 """Seconds before its start for which one may be taken, so that one commit serves several."""
-SPARE: Final = 1.05
-"""Starts lie so much farther apart than the limit asks for: one that is late must not be the one too many of
-the second that it falls in."""
+SPARE: Final = 1.1
+"""Starts lie so much farther apart than the limit asks for: one that is late, by a tenth of a second at most
+until it leaves the PBX, must not be the one too many of the second that it falls in."""
 FULL_WAIT: Final = 0.1
 """Seconds after which a node that is full is looked at again: the call that ends may be another worker's."""
 ASTRAY: Final = 5.0
