@@ -170,4 +170,4 @@ def look_again_at(claim: Claim, now: float) -> float:
 def why_blocked(limit: str) -> str:
     """A blocked job's reason."""
     span = {"callee_per_hour": "an hour", "callee_per_day": "a day"}[limit]
-    return f"it was not dialled: the number has been called as often as {limit} allows within {span}"
+    return f"{limit}: the number has been called as often as it may be within {span}"

@@ -221,6 +221,27 @@ async def test_the_limits_hold_for_all_workers_together_and_nobody_waits_for_eve
     await db.close()
 
 
+async def heard(ledger: Ledger) -> None:
+    async with asyncio.timeout(20):
+        while not await ledger.changed():  # noqa: ASYNC110 - it is asked, by those who look now and then
+            await asyncio.sleep(0.01)
+
+
+async def test_the_end_of_a_call_wakes_the_workers_only_where_a_job_waits_for_it(url: str) -> None:
+    async with seated(url, "w1") as (one, _), seated(url, "w2") as (two, _):
+        await one.submit([new_job("a", to=ONE, priority=1), new_job("b", to=ONE), new_job("c", to=OTHER)])
+        claims = (await look(one, AT_ONCE)).claims
+        assert ids(claims) == ["a", "c"]
+        await heard(two)
+        while await two.changed():  # noqa: ASYNC110 - what was told before has to be heard first
+            await asyncio.sleep(0.05)
+        await over(one, claims[1])
+        assert not await two.changed()
+        await over(one, claims[0])
+        await heard(two)
+        assert ids((await look(two, AT_ONCE)).claims) == ["b"]
+
+
 async def test_a_ledger_from_before_the_limits_goes_on_with_its_jobs_and_calls(tmp_path: Path) -> None:
     path = tmp_path / "l.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
