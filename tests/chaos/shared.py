@@ -135,6 +135,7 @@ async def _conduct(
         **_recovery_figures(conductor.recoveries),
         "live_max": conductor.live_max,
         "worker_ended_alone": crew.ended_alone,
+        "worker_found_no_ledger": crew.unreachable,
         "worker_exit_codes": crew.stop_codes,
         "settled": settled,
         "load_average": round(os.getloadavg()[1], 1),

@@ -14,6 +14,8 @@ from tests.real.lab import REPO
 
 Process = subprocess.Popen[bytes]
 LOOK: Final = 0.02
+UNREACHABLE: Final = 3
+"""Exit code of a worker that is started while PostgreSQL is down."""
 
 
 class SharedCrew:
@@ -29,6 +31,8 @@ class SharedCrew:
         self.stop_codes: list[int] = []
         self.ended_alone = 0
         """How often a worker ended by itself, not killed and not told to."""
+        self.unreachable = 0
+        """How often one that was started said that the ledger cannot be reached, and ended."""
 
     def __len__(self) -> int:
         return len(self._alive)
@@ -68,7 +72,10 @@ class SharedCrew:
         for name, process in tuple(self._alive.items()):
             if process.poll() is not None:
                 del self._alive[name]
-                self.ended_alone += 1
+                if process.returncode == UNREACHABLE:
+                    self.unreachable += 1
+                else:
+                    self.ended_alone += 1
                 self.spawn(name)
 
     async def stop_all(self, seconds: float) -> None:
