@@ -13,7 +13,7 @@ import pytest
 from orchestrator.call import events as ev
 from orchestrator.ledger.limits import DAY, HOUR, LOOK_LEAST, CallLimits
 from orchestrator.ledger.port import Ledger
-from orchestrator.ledger.postgresql.connection import connect
+from orchestrator.ledger.postgresql.connection import CHANNEL, connect
 from orchestrator.ledger.postgresql.ledger import PostgresLedger
 from orchestrator.ledger.records import (
     Blocked,
@@ -221,25 +221,19 @@ async def test_the_limits_hold_for_all_workers_together_and_nobody_waits_for_eve
     await db.close()
 
 
-async def heard(ledger: Ledger) -> None:
-    async with asyncio.timeout(20):
-        while not await ledger.changed():  # noqa: ASYNC110 - it is asked, by those who look now and then
-            await asyncio.sleep(0.01)
-
-
 async def test_the_end_of_a_call_wakes_the_workers_only_where_a_job_waits_for_it(url: str) -> None:
-    async with seated(url, "w1") as (one, _), seated(url, "w2") as (two, _):
+    told: asyncio.Queue[str] = asyncio.Queue()
+    db = await connect(url)
+    async with seated(url, "w1") as (one, _), asyncio.timeout(30):
         await one.submit([new_job("a", to=ONE, priority=1), new_job("b", to=ONE), new_job("c", to=OTHER)])
         claims = (await look(one, AT_ONCE)).claims
         assert ids(claims) == ["a", "c"]
-        await heard(two)
-        while await two.changed():  # noqa: ASYNC110 - what was told before has to be heard first
-            await asyncio.sleep(0.05)
-        await over(one, claims[1])
-        assert not await two.changed()
-        await over(one, claims[0])
-        await heard(two)
-        assert ids((await look(two, AT_ONCE)).claims) == ["b"]
+        await db.add_listener(CHANNEL, lambda *args: told.put_nowait(str(args[-1])))
+        for claim, heard in ((claims[1], ["c is over"]), (claims[0], ["", "a is over"])):
+            await over(one, claim)
+            await db.execute("SELECT pg_notify($1, $2)", CHANNEL, heard[-1])
+            assert [await told.get() for _ in heard] == heard  # they come in the order of the commits
+    db.terminate()
 
 
 async def test_a_ledger_from_before_the_limits_goes_on_with_its_jobs_and_calls(tmp_path: Path) -> None:
