@@ -1,11 +1,24 @@
-"""What every test shares: a word in the end about what was left out."""
+"""What every test shares: who goes first, and a word in the end about what was left out."""
 
 import os
 
 import pytest
 
-REAL = ("tests/real/", "tests/chaos/")
+REAL = ("tests/real/", "tests/chaos/", "tests/intake/", "tests/ledger/", "tests/cli/test_intake_checks.py")
 """Where the tests lie that drive real servers."""
+
+WAITING = ("tests/chaos/", "tests/real/", "tests/intake/", "tests/ledger/", "tests/http/")
+"""Where the tests lie that wait for the world most of the time."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that wait go first, so that they wait beside each other, and beside those that compute."""
+
+    def turn(item: pytest.Item) -> int:
+        return next((n for n, folder in enumerate(WAITING) if item.nodeid.startswith(folder)), len(WAITING))
+
+    items.sort(key=turn)
 
 
 def _is_real(report: pytest.TestReport) -> bool:
@@ -23,7 +36,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         return
     reasons = {str(r.longrepr[2]) if isinstance(r.longrepr, tuple) else str(r.longrepr) for r in left_out}
     terminalreporter.section("LEFT OUT", sep="!", red=True, bold=True)
-    terminalreporter.line(f"{len(left_out)} tests against a real Asterisk did not run:", red=True, bold=True)
+    terminalreporter.line(f"{len(left_out)} tests against real servers did not run:", red=True, bold=True)
     for reason in sorted(reasons):
         terminalreporter.line(f"  {reason}", red=True)
 

@@ -40,7 +40,8 @@ def main() -> int:
     # Half of the time goes by while calls ring and are listened to: more workers than cores wait together.
     workers = str(min(4, 1 + (os.cpu_count() or 1)))
     # The tests' closing line is the last thing printed, so that nobody has to look for it.
-    tests = ["pytest", "-n", workers, "--dist", "loadfile", "-q", "-m", "not alone", *more]
+    order = ["--dist", "loadfile", "--no-loadscope-reorder"]
+    tests = ["pytest", "-n", workers, *order, "-q", "-m", "not alone", *more]
     return subprocess.run([sys.executable, "-m", *tests], cwd=ROOT, check=False).returncode
 
 

@@ -248,6 +248,8 @@ def test_doctor_finds_a_good_lab_good_after_the_sounds_are_installed(
     lab: LabInfo, tmp_path: Path, receiver: Receiver
 ) -> None:
     desk = Desk(lab, tmp_path, receiver.url, sounds="of-the-doctor")
+    with desk.config.open("a") as config:
+        config.write(f'[speech]\nfolder = "{lab.sounds}/of-the-doctor/speech"\n')
     before = desk.run("doctor")
     assert before.returncode == 2
     assert "orchestrator sounds install" in before.stdout
@@ -255,7 +257,8 @@ def test_doctor_finds_a_good_lab_good_after_the_sounds_are_installed(
     after = desk.run("doctor", "--json")
     rows = [json.loads(line) for line in after.stdout.splitlines()]
     assert after.returncode == 0, after.stdout
-    assert [row["check"] for row in rows if row["level"] != "ok"] == ["worker"]
+    # No engine that comes with Debian speaks Mandarin well enough, and no worker runs here.
+    assert [row["check"] for row in rows if row["level"] != "ok"] == ["speech", "worker"], after.stdout
     said = " ".join(row["said"] for row in rows)
     assert "requests go over the WebSocket" in said
     assert "endpoint PJSIP/lab is there" in said
