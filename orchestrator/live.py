@@ -202,9 +202,10 @@ class LiveCalls:
     def _take_at_once(self, signal: Signal) -> None:
         """Somebody has answered and hears nothing: their first play goes before all that waits."""
         channel = signal.channel
-        earlier = [each for each in self._inbox if isinstance(each, Signal) and each.channel == channel]
+        inbox = self._inbox
+        earlier = [each for each in inbox if isinstance(each, Signal) and each.channel == channel]
         for each in earlier:
-            self._inbox.remove(each)
+            inbox.remove(each)
         for each in (*earlier, signal):
             try:
                 self._take(each)
@@ -261,16 +262,16 @@ class LiveCalls:
         if facts and isinstance(facts[-1], Undialed):
             self._undialed(live)
             return
-        commits = []
+        commit: Commit | None = None
         for command in commands:
             if isinstance(command, Commit):
-                commits.append(command)
+                commit = command
             else:
                 self._carry_out(live, command)
         if journal:
             live.n += 1
             self._record(live, Entry(live.n, at, event), facts)
-        for commit in commits:
+        if commit is not None:
             self._ledger.durable(functools.partial(self._committed, live, commit.then))
         if call.state is State.ENDED:
             self._remove(live)

@@ -7,7 +7,7 @@ from orchestrator.call import events as ev
 from orchestrator.call.commands import Command, Commit
 from orchestrator.call.conversation import Conversation, new_conversation, second_leg
 from orchestrator.call.facts import Fact
-from orchestrator.call.state import Call
+from orchestrator.call.state import Call, Step
 
 AnyCall = Call | Conversation
 
@@ -27,10 +27,10 @@ def new_call(call_id: str, planned: ev.CallEvent) -> AnyCall:
     return Call(id=call_id)
 
 
-def advance(call: AnyCall, event: ev.CallEvent, now: float) -> Turn:
+def advance(call: AnyCall, event: ev.CallEvent, now: float) -> Turn | Step:
     """Apply `event`, seen at `now`. An event that means nothing now gives the same call back."""
     if isinstance(call, Call):
-        return Turn(*machine.step(call, event, now))
+        return machine.step(call, event, now)
     return Turn(*callback.advance(call, event, now))
 
 
