@@ -80,6 +80,18 @@ class Client:
                 self.answers.append((line, answer.status, answer.reason or "", shown))
             return said
 
+    async def forgotten(self, path: str, seconds: float = 5.0) -> None:
+        """Wait until what is over is no longer known, and write down the answer that says so: Asterisk tells
+        of the end a moment before it forgets."""
+        query = {"api_key": f"orchestrator:{self._password}"}
+        async with asyncio.timeout(seconds):
+            while True:
+                async with self._http.get(f"{self._url}/{path}", params=query) as answer:
+                    if answer.status == 404:
+                        break
+                await asyncio.sleep(0.01)
+        await self.ask("GET", path)
+
     async def over_socket(self, frame: str | Json) -> None:
         """A frame over the WebSocket; its answer comes as an event."""
         assert self._socket is not None

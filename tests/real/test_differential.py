@@ -151,7 +151,7 @@ async def lists_of_sounds_with_and_without_holes(client: Client) -> None:
     for n, names in enumerate(("a", "ab", "n", "nb", "anb", "an", "nn")):
         await client.ask("POST", f"channels/c/play/p{n}", media(*names))
         await client.event("PlaybackFinished", n + 1)
-        await client.ask("GET", f"playbacks/p{n}")
+        await client.forgotten(f"playbacks/p{n}")
     await client.ask("DELETE", "channels/c")
     await client.event("ChannelDestroyed")
 
