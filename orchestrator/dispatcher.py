@@ -146,7 +146,7 @@ class NodeDispatcher:
             self.bell.ring()
 
     def next_start(self) -> float:
-        """Take the pace's next start for the second leg of a callback. Seconds until it is due."""
+        """Take the pace's next start, for the second leg of a callback. Seconds until it is due."""
         now = self._clock()
         wait = self._pace.wait(now)
         self._pace.take(now + wait, self._fleet.cut(self._config.name))

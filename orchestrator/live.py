@@ -16,8 +16,8 @@ import structlog
 
 from orchestrator.call import events as ev
 from orchestrator.call.commands import Command, Commit, Hangup, Originate, Play, PlayBoth
-from orchestrator.call.conversation import Conversation
-from orchestrator.call.either import AnyCall, advance, channels, new_call
+from orchestrator.call.conversation import Conversation, second_leg
+from orchestrator.call.either import AnyCall, advance, channels, just_settled, new_call
 from orchestrator.call.events import CallEvent
 from orchestrator.call.facts import Fact, NotRecorded, Over, Undialed
 from orchestrator.call.machine import next_timer
@@ -103,8 +103,8 @@ class LiveCalls:
         """Told of each ended call."""
         self.on_news: Callable[[str], None] = lambda job: None
         """Told of each job of which a step is on its way into the ledger."""
-        self.next_start: Callable[[str], float] = lambda pbx: 0.0
-        """Takes the next start of a node's pace for a callback's second leg; how long until it is due."""
+        self.on_second_leg: Callable[[str, str, Callable[[], None]], None] = lambda pbx, leg, begin: begin()
+        """Told of each second leg of a callback: its node, its channel, and what begins it at its turn."""
         self._ledger = ledger
         self._clock = clock
         self._worker = worker
@@ -257,8 +257,11 @@ class LiveCalls:
         if call is before and not commands and not facts:
             return
         live.call = call
-        if before.state is State.PLANNED and call.state is not State.PLANNED:
-            self.on_settled(live.pbx, before.id, event, at)
+        settled = just_settled(before, call)
+        if settled is not None:
+            self._ledger.made(settled, at)
+            if settled == call.id:
+                self.on_settled(live.pbx, settled, event, at)
         if facts and isinstance(facts[-1], Undialed):
             self._undialed(live)
             return
@@ -280,11 +283,8 @@ class LiveCalls:
 
     def _committed(self, live: Live, then: CallEvent) -> None:
         """The journal says that the second leg is to be dialled: dial it, at the node's pace."""
-        wait = self.next_start(live.pbx)
-        if wait > 0:
-            self._loop.call_later(wait, self._feed_then, live, then)
-        else:
-            self._feed_then(live, then)
+        begin = functools.partial(self._feed_then, live, then)
+        self.on_second_leg(live.pbx, second_leg(live.call.id), begin)
 
     def _feed_then(self, live: Live, then: CallEvent) -> None:
         if self._calls.get(live.call.id) is live:

@@ -34,6 +34,7 @@ from orchestrator.pbx.errors import PbxError
 from orchestrator.pbx.port import Link, Pbx
 from orchestrator.prompts import Library
 from orchestrator.report import trunk_of
+from orchestrator.second_legs import SecondLegs
 from orchestrator.upkeep import (
     batch_cdrs,
     flush_cdrs,
@@ -56,10 +57,11 @@ _log = structlog.get_logger(__name__)
 class Node:
     """One PBX node: its adapter, what pulls jobs for it, and whether it may."""
 
-    def __init__(self, name: str, pbx: Pbx, dispatcher: NodeDispatcher) -> None:
+    def __init__(self, name: str, pbx: Pbx, dispatcher: NodeDispatcher, second_legs: SecondLegs) -> None:
         self.name = name
         self.pbx = pbx
         self.dispatcher = dispatcher
+        self.second_legs = second_legs
         self.link = Link(name, False, 0.0, "not connected yet")
         self.changed = asyncio.Event()
         self.problem: str | None = "not connected yet"
@@ -102,7 +104,7 @@ class Worker:
             may_act=holding.holds,
         )
         self.live.on_link = self._linked
-        self.live.next_start = lambda name: self._nodes[name].dispatcher.next_start()
+        self.live.on_second_leg = self._second_leg
         self.fleet = Fleet(clock, self.meters, lambda name: self.live.nodes[name].connected)
         self.live.on_settled, self.live.on_over = self.fleet.settled, self.fleet.over
         self.sweeper = Sweeper(ledger, self.live, clock, self._end)
@@ -142,7 +144,8 @@ class Worker:
                 limits=config.limits,
                 limited=self.meters.limited,
             )
-            self._nodes[pbx.name] = Node(pbx.name, adapter, dispatcher)
+            second = SecondLegs(pbx.name, ledger, clock, dispatcher.next_start)
+            self._nodes[pbx.name] = Node(pbx.name, adapter, dispatcher, second)
             self.live.nodes[pbx.name] = adapter
 
     def why_not_ready(self) -> str | None:
@@ -215,6 +218,7 @@ class Worker:
                         watch(self._ledger, self.wake),
                         *(node.pbx.run() for node in self._nodes.values()),
                         *(self._keep(node) for node in self._nodes.values()),
+                        *(node.second_legs.run() for node in self._nodes.values()),
                     )
                 ]
                 ends = [group.create_task(each) for each in (self.live.wait_idle(), _set(leave))]
@@ -253,6 +257,7 @@ class Worker:
                         *((self._take_jobs(),) if self._config.intake and self._only is None else ()),
                         *(node.pbx.run() for node in self._nodes.values()),
                         *(self._keep(node) for node in self._nodes.values()),
+                        *(node.second_legs.run() for node in self._nodes.values()),
                     )
                 ]
                 pulling = [group.create_task(node.dispatcher.run()) for node in self._nodes.values()]
@@ -310,6 +315,13 @@ class Worker:
         node = self._nodes.get(pbx)  # none for a call taken up from a node that is configured no more
         if node is not None:
             node.dispatcher.freed()
+
+    def _second_leg(self, pbx: str, channel: str, begin: Callable[[], None]) -> None:
+        node = self._nodes.get(pbx)
+        if node is not None:
+            node.second_legs.dial(channel, begin)
+        else:  # of a call taken up from a node that is configured no more: its own timers end it
+            begin()
 
     # ── one node ──
 

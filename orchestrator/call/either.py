@@ -7,7 +7,7 @@ from orchestrator.call import events as ev
 from orchestrator.call.commands import Command, Commit
 from orchestrator.call.conversation import Conversation, new_conversation, second_leg
 from orchestrator.call.facts import Fact
-from orchestrator.call.state import Call, Step
+from orchestrator.call.state import Call, State, Step
 
 AnyCall = Call | Conversation
 
@@ -46,3 +46,13 @@ def replay(call_id: str, journal: list[tuple[ev.CallEvent, float]]) -> tuple[Any
 def channels(call: AnyCall) -> tuple[str, ...]:
     """The channels of the call's legs."""
     return (call.id,) if isinstance(call, Call) else (call.id, second_leg(call.id))
+
+
+def just_settled(before: AnyCall, after: AnyCall) -> str | None:
+    """The channel of which this step tells what became of its originate; None when it tells that of none."""
+    if before.state is State.PLANNED and after.state is not State.PLANNED:
+        return before.id
+    if not isinstance(before, Conversation) or not isinstance(after, Conversation):
+        return None
+    was, now = before.callee.state, after.callee.state
+    return second_leg(before.id) if was is State.PLANNED and now is not State.PLANNED else None

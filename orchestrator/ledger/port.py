@@ -6,6 +6,7 @@ from typing import Protocol
 from orchestrator.clock import Clock
 from orchestrator.ledger.limits import UNLIMITED, CallLimits
 from orchestrator.ledger.records import (
+    Booking,
     CallEnd,
     Claimed,
     DeadLetter,
@@ -72,6 +73,14 @@ class Ledger(Outbox, Protocol):
 
     def durable(self, then: Callable[[], None]) -> None:
         """Call `then` once all that was handed over so far is durable. Does not wait."""
+        ...
+
+    async def book(self, pbx: str, channel: str, now: float) -> Booking:
+        """Book the start of a callback's second leg, with those who share the node's calls a second."""
+        ...
+
+    def made(self, channel: str, at: float) -> None:
+        """The PBX has said that it made the start of `channel`, or that there will be none. Does not wait."""
         ...
 
     def undial(self, job_id: str, call_id: str, at: float) -> None:

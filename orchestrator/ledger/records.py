@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from orchestrator.call.events import CallEvent
+from orchestrator.call.events import CallEvent, Planned
 
 
 class JobState(StrEnum):
@@ -82,8 +82,22 @@ class Claim(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     application_calls: int | None = None
     """How many of these may live at the same time, where its key says so."""
 
+    @property
+    def legs(self) -> int:
+        """How many lines of its node it takes."""
+        return 2 if isinstance(self.planned, Planned) and self.planned.second is not None else 1
+
     def __repr__(self) -> str:
         return f"Claim(job={self.job.id!r}, call_id={self.call_id!r})"
+
+
+class Booking(msgspec.Struct, frozen=True, gc=False):
+    """When a leg may be dialled; or, unless `booked`, when to ask again."""
+
+    at: float
+    booked: bool
+    shared: bool = True
+    """Whether others are bound by it, so that one that was missed is of no use."""
 
 
 class Blocked(msgspec.Struct, frozen=True, gc=False):

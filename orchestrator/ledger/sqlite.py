@@ -23,6 +23,7 @@ from orchestrator.ledger.errors import LedgerStuck, LedgerUnusable
 from orchestrator.ledger.groupcommit import GroupCommit, Operation, Part
 from orchestrator.ledger.limits import UNLIMITED, CallLimits
 from orchestrator.ledger.records import (
+    Booking,
     CallEnd,
     CallStep,
     Claimed,
@@ -287,6 +288,13 @@ class SqliteLedger:
         self, job_id: str, call_id: str, entry: Entry, outgoing: Sequence[Outgoing], end: CallEnd | None
     ) -> None:
         self._steps.add(CallStep(call_id=call_id, entry=entry, outgoing=tuple(outgoing), end=end))
+
+    async def book(self, pbx: str, channel: str, now: float) -> Booking:
+        """At once: nobody shares this ledger's nodes, and their own pace is kept by who asks."""
+        return Booking(now, True, shared=False)
+
+    def made(self, channel: str, at: float) -> None:
+        """Nobody else counts starts."""
 
     def durable(self, then: Callable[[], None]) -> None:
         self._close_batches()

@@ -18,7 +18,7 @@ from orchestrator.ledger.errors import LeaseLost, LedgerStuck, LedgerUnusable
 from orchestrator.ledger.postgresql import process, tenure, workers
 from orchestrator.ledger.postgresql.connection import connect
 from orchestrator.ledger.postgresql.ledger import PostgresLedger
-from orchestrator.ledger.postgresql.slots import FULL_WAIT, SPARE, Limits
+from orchestrator.ledger.postgresql.slots import FULL_WAIT, LOST, SPARE, Limits
 from orchestrator.ledger.postgresql.tenure import SeatTenure, Stillness, take_seat
 from orchestrator.ledger.postgresql.workers import Seat
 from orchestrator.ledger.records import CallEnd, Claim, Entry, Outgoing, Requeue, Verdict
@@ -72,6 +72,7 @@ def end(claim: Claim, then: Requeue | Verdict) -> CallEnd:
     return CallEnd(job_id=claim.job.id, call_id=claim.call_id, ended_at=NOW, cdr=b"{}", then=then)
 
 
+SECOND = ev.Second(number="+12025550100", ring_timeout=30.0)
 DONE = Verdict("completed", "", NOW)
 
 
@@ -126,7 +127,11 @@ async def test_the_starts_of_all_workers_on_a_node_are_evenly_spaced_and_never_a
         at = NOW
         while len(starts) < 70:
             taken = await asyncio.gather(*(each.claim("ast1", [], at, 9) for each in three))
-            starts += [claim.start_at for some in taken for claim in some.claims]
+            for each, some in zip(three, taken, strict=True):
+                for claim in some.claims:
+                    starts.append(claim.start_at)
+                    each.made(claim.call_id, claim.start_at + 0.03)
+                await each.counts()
             # Whoever got nothing is told when to come again, and not before there is a start to be had.
             assert all(some.claims or some.next_at is None or some.next_at > at for some in taken)
             at += 0.01
@@ -135,6 +140,72 @@ async def test_the_starts_of_all_workers_on_a_node_are_evenly_spaced_and_never_a
     assert min(gaps) == pytest.approx(SPARE / 20, abs=1e-6)
     assert max(gaps) < 0.1
     assert all(sum(begin <= start < begin + 1.04 for start in starts) <= 20 for begin in starts)
+
+
+@pytest.mark.parametrize("stall", [0.3, 2.0])
+async def test_a_pbx_that_holds_starts_back_makes_never_more_of_them_in_a_second_than_its_pace(
+    url: str, stall: float
+) -> None:
+    limits = {"ast1": Limits(max_cps=10.0, max_calls=1000)}
+    async with seated(url, "w1", limits) as (one, _), seated(url, "w2", limits) as (two, _):
+        await one.submit([new_job(f"job-{n}") for n in range(40)])
+        made: list[float] = []
+        waiting: list[tuple[PostgresLedger, str]] = []
+        at = NOW
+        while len(made) < 40:
+            for each in (one, two):
+                waiting += [(each, claim.call_id) for claim in (await each.claim("ast1", [], at, 9)).claims]
+            if not NOW + 0.5 < at < NOW + 0.5 + stall:  # then the PBX makes all that it was asked for at once
+                for each, channel in waiting:
+                    made.append(at + 0.03)
+                    each.made(channel, at + 0.03)
+                waiting.clear()
+                for each in (one, two):
+                    await each.counts()
+            at += 0.02
+    assert all(sum(begin <= start < begin + 1.0 for start in made) <= 10 for begin in made)
+    assert made[-1] - NOW < 40 * SPARE / 10 + stall + 1.2
+
+
+async def test_a_second_leg_takes_the_nodes_next_start_and_those_of_new_calls_lie_after_it(url: str) -> None:
+    limits = {"ast1": Limits(max_cps=2.0, max_calls=1000)}
+    async with seated(url, "w1", limits) as (one, _), seated(url, "w2", limits) as (two, _):
+        await one.submit([new_job("a"), new_job("b")])
+        (first,) = (await one.claim("ast1", [], NOW, 1)).claims
+        leg = await two.book("ast1", "leg", NOW)
+        assert leg.booked
+        assert leg.at == pytest.approx(first.start_at + SPARE / 2)
+        third = await two.book("ast1", "another", NOW)  # two starts a second are all that there may be
+        assert not third.booked
+        assert NOW < third.at <= NOW + FULL_WAIT
+        assert (await one.claim("ast1", [], leg.at + 0.6, 1)).claims == ()
+        one.made(first.call_id, first.start_at)
+        two.made("leg", leg.at)
+        await one.counts()
+        await two.counts()
+        (second,) = (await one.claim("ast1", [], leg.at + 0.6, 1)).claims
+        assert second.start_at >= leg.at + SPARE / 2
+
+
+async def test_a_start_that_was_given_back_or_whose_worker_died_holds_no_place(url: str) -> None:
+    limits = {"ast1": Limits(max_cps=1.0, max_calls=9)}
+    async with seated(url, "w1", limits) as (one, _):
+        await one.submit([new_job("a"), new_job("b", at=EPOCH + 5)])
+        (claim,) = (await one.claim("ast1", [], NOW, 1)).claims
+        one.undial("a", claim.call_id, NOW)
+        await one.counts()
+        (again,) = (await one.claim("ast1", [], NOW + 2, 1)).claims
+        assert again.call_id == claim.call_id
+        assert (await one.claim("ast1", [], NOW + LOST, 1)).claims == ()
+        assert len((await one.claim("ast1", [], NOW + 2.5 + LOST, 1)).claims) == 1
+
+
+async def test_a_callback_takes_two_of_the_calls_that_a_node_may_have(url: str) -> None:
+    limits = {"ast1": Limits(max_cps=1000.0, max_calls=2)}
+    async with seated(url, "w1", limits) as (one, _):
+        await one.submit([new_job("a", caller="+12025550112", second=SECOND), new_job("b")])
+        assert len((await one.claim("ast1", [], NOW, 1)).claims) == 1
+        assert (await one.claim("ast1", [], NOW + 1, 1)).claims == ()
 
 
 async def test_the_calls_of_all_workers_on_a_node_are_never_more_than_it_may_have(url: str) -> None:

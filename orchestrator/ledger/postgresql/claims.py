@@ -116,9 +116,10 @@ async def _take(db: Connection, claims: Sequence[Claim], pbx: str, worker: str, 
         "WITH taken AS (UPDATE jobs SET state = 'active', attempts = attempts + 1, held = NULL"
         " WHERE id = ANY($1)),"
         " dialled AS (INSERT INTO calls (id, job_id, attempt, pbx, worker, at, callee, caller, application,"
-        " limited) SELECT id, job_id, attempt, $6, $7, $5, callee, caller, application, limited"
-        " FROM unnest($2::text[], $1::text[], $3::int[], $8::text[], $9::text[], $10::text[], $11::bool[])"
-        " AS new (id, job_id, attempt, callee, caller, application, limited) RETURNING id, number)"
+        " limited, legs) SELECT id, job_id, attempt, $6, $7, $5, callee, caller, application, limited, legs"
+        " FROM unnest($2::text[], $1::text[], $3::int[], $8::text[], $9::text[], $10::text[], $11::bool[],"
+        " $12::int[]) AS new (id, job_id, attempt, callee, caller, application, limited, legs)"
+        " RETURNING id, number)"
         " INSERT INTO journal (call, n, at, event) SELECT number, 1, $5, event"
         " FROM unnest($2::text[], $4::bytea[]) AS line (id, event) JOIN dialled USING (id)",
         [claim.job.id for claim in claims],
@@ -132,4 +133,5 @@ async def _take(db: Connection, claims: Sequence[Claim], pbx: str, worker: str, 
         [numbers[1] if len(numbers) > 1 else None for numbers in callees],
         [claim.application for claim in claims],
         [limits.halt(claim) for claim in claims],
+        [claim.legs for claim in claims],
     )

@@ -174,6 +174,7 @@ async def undial(db: Connection, job_id: str, call: str, at: float) -> None:
     )
     if gone is not None:
         await db.execute("DELETE FROM journal WHERE call = $1", gone[0])
+        await db.execute("DELETE FROM starts WHERE channel = $1", call)
         await db.execute(
             "UPDATE jobs SET state = 'queued', attempts = attempts - 1, next_at = $2 WHERE id = $1",
             job_id,

@@ -13,13 +13,14 @@ from typing import Final, TypeVar
 
 from orchestrator.clock import Clock
 from orchestrator.ledger.limits import UNLIMITED, CallLimits
-from orchestrator.ledger.postgresql import claims, jobs, outbox, views
+from orchestrator.ledger.postgresql import claims, jobs, outbox, slots, views
 from orchestrator.ledger.postgresql.commits import Batch, Commits, Guard, NoGuard, Operation
 from orchestrator.ledger.postgresql.connection import Connection, connect, prepare, server_clock, told
 from orchestrator.ledger.postgresql.listening import Listening
 from orchestrator.ledger.postgresql.slots import Limits
 from orchestrator.ledger.postgresql.workers import Fence
 from orchestrator.ledger.records import (
+    Booking,
     CallEnd,
     CallStep,
     Claimed,
@@ -74,6 +75,7 @@ class PostgresLedger:
         self._steps: Batch[CallStep] = Batch(
             writes, lambda db, steps: jobs.record_all(db, tells, steps), self._recorded
         )
+        self._made: Batch[tuple[str, float]] = Batch(writes, slots.made, self._failed)
         self._delivered: Batch[int] = Batch(writes, outbox.delivered, self._failed)
         self.on_deliveries: Callable[[Sequence[Delivery]], None] = lambda deliveries: None
 
@@ -141,6 +143,7 @@ class PostgresLedger:
         """Whatever comes next must see all that came before it."""
         self._submissions.close()
         self._steps.close()
+        self._made.close()
         self._delivered.close()
 
     def _announce(self, deliveries: Sequence[Delivery]) -> None:
@@ -184,9 +187,27 @@ class PostgresLedger:
 
         # By the node's name: two workers that lock two nodes in different orders would wait for each other.
         claimed = await self._claims.call(run, order=pbx)
-        took = time.monotonic() - began
-        self._lead = min(LEAD_MOST, max(LEAD_LEAST, self._lead * LEAD_FADES, took))
+        self._learn(time.monotonic() - began)
         return claimed
+
+    async def book(self, pbx: str, channel: str, now: float) -> Booking:
+        began = time.monotonic()
+        of_node = self._limits.get(pbx)
+
+        async def run(db: Connection) -> Booking:
+            soonest = now + (time.monotonic() - began) + self._lead
+            return await slots.book(db, pbx, channel, now, soonest, of_node)
+
+        booking = await self._claims.call(run, order=pbx)
+        self._learn(time.monotonic() - began)
+        return booking
+
+    def _learn(self, took: float) -> None:
+        self._lead = min(LEAD_MOST, max(LEAD_LEAST, self._lead * LEAD_FADES, took))
+
+    def made(self, channel: str, at: float) -> None:
+        if self._limits:
+            self._made.add((channel, at))
 
     async def end_queued(
         self, job_id: str, verdict: Verdict, build: Callable[[JobRow], Outgoing | None]

@@ -130,6 +130,19 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX jobs_held ON jobs (held, priority DESC, created_at)
         WHERE held IS NOT NULL AND state = 'queued';
     """,
+    """
+    -- A callback has two.
+    ALTER TABLE calls ADD COLUMN legs integer NOT NULL DEFAULT 1;
+
+    -- The starts that count against a node's calls a second: those that its PBX may have made just now. It is
+    -- written anew all the time, and never holds more than a second's worth.
+    CREATE TABLE starts (
+        channel text PRIMARY KEY,
+        pbx text NOT NULL,
+        at double precision NOT NULL,        -- for when it was booked
+        made_at double precision             -- when the PBX confirmed it
+    ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+    """,
 )
 
 _LOCK: Final = 0x6F726368

@@ -1,4 +1,9 @@
-"""When a node may start its next calls. All workers share what it allows: one row a node, locked in turn."""
+"""When a node may start its next calls. All workers share what it allows: one row a node, locked in turn.
+
+Two rules together. Starts are booked evenly spaced; and of those that the PBX may have made within the last
+second there are never more than its limit allows. The second is what a stall cannot break: a start that the
+PBX has not confirmed yet holds its place until it has, and for a whole second from then on.
+"""
 
 from collections.abc import Sequence
 from typing import Final
@@ -7,15 +12,21 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrator.ledger.postgresql.connection import Connection
-from orchestrator.ledger.records import Claim
+from orchestrator.ledger.records import Booking, Claim
 
 AHEAD: Final = 0.05
 """Seconds before its start for which one may be taken, so that one commit serves several."""
 SPARE: Final = 1.1
-"""Starts lie so much farther apart than the limit asks for: one that is late, by a tenth of a second at most
-until it leaves the PBX, must not be the one too many of the second that it falls in."""
+"""Starts lie so much farther apart than the limit asks for."""
+CLEAR: Final = 1.05
+"""A start counts for so many times the second, from when the PBX has confirmed it: what is between its word
+and the call on the wire is part of it. Less than `SPARE`, so that it holds nothing up while all goes well."""
+LOST: Final = 10.0
+"""Seconds after which a start that nobody has confirmed counts no more: its worker is gone."""
 FULL_WAIT: Final = 0.1
 """Seconds after which a node that is full is looked at again: the call that ends may be another worker's."""
+LOOK_LEAST: Final = 0.01
+"""Seconds after which a node that makes no start at present is looked at again, at least."""
 ASTRAY: Final = 5.0
 """A node that is booked out for longer (seconds) was booked by a clock that has been set back since."""
 
@@ -30,6 +41,16 @@ class Limits(msgspec.Struct, frozen=True):
     def gap(self) -> float:
         """Seconds from one start to the next."""
         return SPARE / self.max_cps
+
+    @property
+    def starts(self) -> int:
+        """How many starts there may be within `span`."""
+        return max(1, int(self.max_cps))
+
+    @property
+    def span(self) -> float:
+        """Seconds for which a confirmed start counts: one, for a limit that is a whole number."""
+        return CLEAR * self.starts / self.max_cps
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -47,19 +68,17 @@ async def slots_of(
     from here on until this transaction ends."""
     if limits is None:
         return Room(limit, 0.0)
-    booked = await db.fetchval("SELECT next_at FROM nodes WHERE name = $1 FOR NO KEY UPDATE", pbx)
-    if booked is None:
-        await db.execute("INSERT INTO nodes VALUES ($1, 0) ON CONFLICT DO NOTHING", pbx)
-        booked = await db.fetchval("SELECT next_at FROM nodes WHERE name = $1 FOR NO KEY UPDATE", pbx)
+    first = await _first_free(db, pbx, soonest, limits)
     # A statement of its own: only one that begins after the lock was had sees what others did before.
-    live = await db.fetchval("SELECT count(*) FROM calls WHERE pbx = $1 AND ended_at IS NULL", pbx)
+    live, starts, frees = await _held(db, pbx, first, soonest, limits)
     if limits.max_calls <= live:
         return Room(0, 0.0, now + FULL_WAIT)
-    first = max(soonest, booked if booked <= soonest + limits.gap + ASTRAY else 0.0)
     if first > soonest + AHEAD:
         return Room(0, 0.0, now + (first - soonest) - AHEAD / 2)
+    if limits.starts <= starts:
+        return Room(0, 0.0, _look_again(now, soonest, frees))
     several = 1 + int((soonest + AHEAD - first) / limits.gap)
-    return Room(min(limit, several, limits.max_calls - live), first)
+    return Room(min(limit, several, limits.starts - starts, limits.max_calls - live), first)
 
 
 async def reserve(
@@ -68,6 +87,79 @@ async def reserve(
     """Book the starts of `claims`: the claims, each with its own."""
     if limits is None:
         return list(claims)
-    next_at = room.first_at + len(claims) * limits.gap
-    await db.execute("UPDATE nodes SET next_at = $2 WHERE name = $1", pbx, next_at)
-    return [replace(claim, start_at=room.first_at + n * limits.gap) for n, claim in enumerate(claims)]
+    booked = [replace(claim, start_at=room.first_at + n * limits.gap) for n, claim in enumerate(claims)]
+    await _take(db, pbx, [(claim.call_id, claim.start_at) for claim in booked], limits)
+    return booked
+
+
+async def book(
+    db: Connection, pbx: str, channel: str, now: float, soonest: float, limits: Limits | None
+) -> Booking:
+    """Book the next start for the second leg of a callback: somebody waits for it, so it may lie further
+    ahead than those of new calls."""
+    if limits is None:
+        return Booking(now, True, shared=False)
+    first = await _first_free(db, pbx, soonest, limits)
+    _, starts, frees = await _held(db, pbx, first, soonest, limits)
+    if limits.starts <= starts:
+        return Booking(_look_again(now, soonest, frees), False)
+    await _take(db, pbx, [(channel, first)], limits)
+    return Booking(first, True)
+
+
+async def made(db: Connection, starts: Sequence[tuple[str, float]]) -> None:
+    """The PBX has said at which time it made the start of which channel, or that it made none."""
+    several = sorted(starts)
+    await db.execute(
+        "UPDATE starts SET made_at = new.at FROM unnest($1::text[], $2::float8[]) AS new (channel, at)"
+        " WHERE starts.channel = new.channel AND made_at IS NULL",
+        [channel for channel, _ in several],
+        [at for _, at in several],
+    )
+
+
+async def _first_free(db: Connection, pbx: str, soonest: float, limits: Limits) -> float:
+    """Lock the node; when its next start may be."""
+    booked = await db.fetchval("SELECT next_at FROM nodes WHERE name = $1 FOR NO KEY UPDATE", pbx)
+    if booked is None:
+        await db.execute("INSERT INTO nodes VALUES ($1, 0) ON CONFLICT DO NOTHING", pbx)
+        booked = await db.fetchval("SELECT next_at FROM nodes WHERE name = $1 FOR NO KEY UPDATE", pbx)
+    return max(soonest, booked if booked <= soonest + limits.gap + ASTRAY else 0.0)
+
+
+async def _held(
+    db: Connection, pbx: str, first: float, soonest: float, limits: Limits
+) -> tuple[int, int, float]:
+    """How many lines live, how many starts count at `first`, and when the next of them ceases to."""
+    row = await db.fetchrow(
+        "WITH old AS (DELETE FROM starts WHERE pbx = $1"
+        "  AND (coalesce(made_at + $4, at + $5) <= $3 OR at > $3 + $6))"
+        " SELECT count(*) AS starts, coalesce(min(coalesce(made_at + $4, at + $5)), 0) AS frees,"
+        "  (SELECT coalesce(sum(legs), 0) FROM calls WHERE pbx = $1 AND ended_at IS NULL) AS live"
+        " FROM starts WHERE pbx = $1 AND coalesce(made_at + $4, at + $5) > $2 AND at <= $3 + $6",
+        pbx,
+        first,
+        soonest,
+        limits.span,
+        LOST,
+        ASTRAY,
+    )
+    assert row is not None  # noqa: S101 - an aggregate has a row
+    return row["live"], row["starts"], row["frees"]
+
+
+def _look_again(now: float, soonest: float, frees: float) -> float:
+    return now + min(FULL_WAIT, max(LOOK_LEAST, frees - soonest))
+
+
+async def _take(db: Connection, pbx: str, starts: Sequence[tuple[str, float]], limits: Limits) -> None:
+    await db.execute(
+        "WITH node AS (UPDATE nodes SET next_at = $2 WHERE name = $1)"
+        " INSERT INTO starts (channel, pbx, at) SELECT channel, $1, at"
+        " FROM unnest($3::text[], $4::float8[]) AS new (channel, at)"
+        " ON CONFLICT (channel) DO UPDATE SET at = excluded.at, made_at = NULL",
+        pbx,
+        starts[-1][1] + limits.gap,
+        [channel for channel, _ in starts],
+        [at for _, at in starts],
+    )

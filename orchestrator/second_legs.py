@@ -1,0 +1,47 @@
+"""When the second legs of callbacks are dialled: each at its turn, within the pace of its node.
+
+Their caller is on the line already, so they wait neither for health nor for room, and go on while a worker
+drains: only for the next start that the node's calls a second allow.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from orchestrator.clock import Clock
+from orchestrator.dispatcher import MISSED
+from orchestrator.ledger.port import Ledger
+
+
+class SecondLegs:
+    """The second legs of one node. `next_start` takes the next start of this worker's own pace, and says how
+    many seconds it is away; beyond that the ledger is asked, which others may share."""
+
+    def __init__(self, pbx: str, ledger: Ledger, clock: Clock, next_start: Callable[[], float]) -> None:
+        self._pbx = pbx
+        self._ledger = ledger
+        self._clock = clock
+        self._next_start = next_start
+        self._waiting: asyncio.Queue[tuple[str, Callable[[], None]]] = asyncio.Queue()
+
+    def dial(self, channel: str, begin: Callable[[], None]) -> None:
+        """Call `begin` when `channel` may be dialled. Does not wait."""
+        self._waiting.put_nowait((channel, begin))
+
+    async def run(self) -> None:
+        """Serve them in the order in which they came, until cancelled."""
+        while True:
+            channel, begin = await self._waiting.get()
+            await asyncio.sleep(self._next_start())
+            await self._turn(channel)
+            begin()
+
+    async def _turn(self, channel: str) -> None:
+        """Wait until the ledger lets it begin. A booking that was missed is made anew: the start would fall
+        into a second that has been given to others."""
+        while True:
+            booking = await self._ledger.book(self._pbx, channel, self._clock())
+            wait = booking.at - self._clock()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            if booking.booked and (not booking.shared or self._clock() < booking.at + MISSED):
+                return

@@ -1,0 +1,111 @@
+"""Second legs of callbacks: each begins at its turn, on virtual time."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
+
+import pytest
+
+from orchestrator.call import events as ev
+from orchestrator.call.either import just_settled
+from orchestrator.dispatcher import MISSED
+from orchestrator.ledger.port import Ledger
+from orchestrator.ledger.records import Booking
+from orchestrator.second_legs import SecondLegs
+from tests.call.callbacks import ANSWER, CALL, TO, Story
+from tests.fakes import now
+from tests.test_live import virtual
+
+
+class Shared:
+    """A ledger that answers as told: each answer is (seconds until the start, whether it is booked)."""
+
+    def __init__(self, *answers: tuple[float, bool], slow: float = 0.0) -> None:
+        self.answers = list(answers)
+        self.slow = slow
+        self.asked: list[str] = []
+
+    async def book(self, pbx: str, channel: str, at: float) -> Booking:
+        self.asked.append(channel)
+        wait, booked = self.answers.pop(0)
+        await asyncio.sleep(self.slow)
+        return Booking(at + wait, booked)
+
+
+@contextlib.asynccontextmanager
+async def legs(ledger: Shared, pace: Callable[[], float] = lambda: 0.0) -> AsyncIterator[SecondLegs]:
+    made = SecondLegs("ast1", cast("Ledger", ledger), now, pace)
+    task = asyncio.create_task(made.run())
+    try:
+        yield made
+    finally:
+        task.cancel()
+
+
+async def begun(each: SecondLegs, *channels: str) -> list[tuple[str, float]]:
+    """When each began, in seconds from now."""
+    since, found, all_ = now(), list[tuple[str, float]](), asyncio.Event()
+
+    def begin(channel: str) -> None:
+        found.append((channel, now() - since))
+        if len(found) == len(channels):
+            all_.set()
+
+    for channel in channels:
+        each.dial(channel, lambda channel=channel: begin(channel))  # type: ignore[misc]
+    await all_.wait()
+    return found
+
+
+def about(*expected: tuple[str, float]) -> Any:
+    return [(channel, pytest.approx(at, abs=0.01)) for channel, at in expected]
+
+
+@virtual
+async def test_each_begins_when_its_start_has_come_in_the_order_in_which_they_were_asked_for() -> None:
+    ledger = Shared((0.5, True), (0.2, True))
+    async with legs(ledger) as each:
+        assert await begun(each, "a", "b") == about(("a", 0.5), ("b", 0.7))
+
+
+@virtual
+async def test_where_no_start_is_to_be_had_the_ledger_is_asked_again_when_it_says() -> None:
+    ledger = Shared((0.3, False), (0.1, True))
+    async with legs(ledger) as each:
+        assert await begun(each, "a") == about(("a", 0.4))
+    assert ledger.asked == ["a", "a"]
+
+
+@virtual
+async def test_a_start_that_was_missed_is_booked_anew() -> None:
+    ledger = Shared((0.1, True), (0.3, True), slow=0.1 + 2 * MISSED)
+    async with legs(ledger) as each:
+        assert len(await begun(each, "a")) == 1
+    assert ledger.asked == ["a", "a"]
+
+
+@virtual
+async def test_the_workers_own_pace_comes_first() -> None:
+    async with legs(Shared((0.0, True), (0.0, True)), lambda: 0.25) as each:
+        assert await begun(each, "a", "b") == about(("a", 0.25), ("b", 0.5))
+
+
+def settled(story: Story, *events: ev.CallEvent) -> list[str | None]:
+    found = []
+    for event in events:
+        before = story.it
+        found.append(just_settled(before, story.feed(event).it))
+    return found
+
+
+def test_of_each_leg_it_is_told_once_what_became_of_its_originate() -> None:
+    story = Story()
+    assert settled(story, *ANSWER) == [CALL, None, None, None]
+    callee = [ev.OfCallee(event) for event in (ev.Accepted(), ev.Ringing(), ev.Answered())]
+    assert settled(story, *callee) == [TO, None, None]
+
+
+def test_a_leg_that_is_lost_is_told_of_too() -> None:
+    story = Story().answered()
+    assert settled(story, ev.OfCallee(ev.OriginateLost("unconfirmed")), ev.OfCallee(ev.Gone())) == [TO, None]
