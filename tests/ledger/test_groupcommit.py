@@ -266,12 +266,13 @@ async def test_open_raises_what_connecting_raised(tmp_path: Path) -> None:
     def refuse() -> sqlite3.Connection:
         raise sqlite3.OperationalError("unable to open")
 
+    before = set(threading.enumerate())
     commits = GroupCommit(refuse, 0.0)
     with pytest.raises(sqlite3.OperationalError, match="unable"):
         await commits.open()
     await commits.close()
     gc.collect()
-    assert not [thread for thread in threading.enumerate() if thread.name == "ledger" and thread.is_alive()]
+    assert not [each for each in threading.enumerate() if each.name == "ledger" and each not in before]
 
 
 async def test_tidying_happens_between_commits_and_only_after_changes(
