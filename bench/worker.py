@@ -40,7 +40,7 @@ def whole_calls(face: Face, options: argparse.Namespace, folder: Path) -> dict[s
         plan = Plan(
             face=face,
             webhooks=webhooks,
-            max_cps=1000.0 * options.nodes,
+            max_cps=options.cps * options.nodes,
             max_calls=options.concurrent,
             nodes=options.nodes,
             speed=SPEED,
@@ -116,6 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--calls", type=int, default=5000, help="whole calls in each run; 0: none")
     parser.add_argument("--concurrent", type=int, default=400, help="of which so many at once, at most")
+    parser.add_argument("--cps", type=float, default=1000, help="calls asked for a second, of each node")
     parser.add_argument("--live", type=int, default=10_000, help="live calls to hold; 0: none")
     parser.add_argument("--ramp", type=float, default=250, help="live calls begun, and ended, a second")
     parser.add_argument("--nodes", type=int, default=1, help="as how many nodes the PBX is driven")

@@ -35,6 +35,8 @@ LOCKED_RETRY: Final = 0.005
 """Seconds between two tries while another process writes, which takes it milliseconds."""
 LOCKED_PATIENCE: Final = 5.0
 """Seconds of that before it counts as a fault."""
+SOON: Final = 0.005
+"""Seconds over which writes are gathered at most once somebody waits for one of them."""
 TIDY_EVERY: Final = 5.0
 """Seconds between two calls of `tidy`, while there is something to tidy."""
 
@@ -57,16 +59,18 @@ _log = structlog.get_logger(__name__)
 class Part:
     """One operation, whoever waits for it, and whoever wants its result after the commit."""
 
-    __slots__ = ("error", "future", "operation", "result", "then", "weight")
+    __slots__ = ("error", "future", "operation", "result", "soon", "then", "weight")
 
     def __init__(
         self,
         operation: Operation[Any],
         future: asyncio.Future[Any] | None,
         then: Callable[[Any], None] | None,
+        soon: bool,
     ) -> None:
         self.operation = operation
         self.future = future
+        self.soon = soon
         self.then = then
         self.result: Any = None
         self.error: Exception | None = None
@@ -74,7 +78,8 @@ class Part:
 
 
 class GroupCommit:
-    """Gathers operations over `interval` seconds and commits them together.
+    """Gathers operations over `interval` seconds and commits them together; over `SOON` at most when somebody
+    waits for one of them.
 
     `connect` and `tidy` run on the thread. The connection must not wait for locks by itself. `guard` is asked
     in each transaction; when it raises `LeaseLost`, nothing is or will be written any more.
@@ -89,12 +94,14 @@ class GroupCommit:
     ) -> None:
         self._connect = connect
         self._interval = interval
+        self._soon = min(interval, SOON)
         self._tidy = tidy
         self._guard = guard
         self._loop = asyncio.get_running_loop()
         self._gathered: list[Part] = []
         self._stuck: list[Part] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._hurried = False
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._at_work: asyncio.Future[None] | None = None
         self._waiting = 0
@@ -126,14 +133,18 @@ class GroupCommit:
         try:
             self._db = await opened
         except BaseException:
+            thread, self._thread = self._thread, None
             self._work.put(None)
-            self._thread = None
+            await asyncio.to_thread(thread.join)
             raise
         self._tidied = self._db.total_changes
 
-    def post(self, operation: Operation[T], then: Callable[[T], None] | None = None) -> Part:
-        """Have `operation` committed with the next group; `then` gets its result, on the loop, afterwards."""
-        part = Part(operation, None, then)
+    def post(
+        self, operation: Operation[T], then: Callable[[T], None] | None = None, *, soon: bool = False
+    ) -> Part:
+        """Have `operation` committed with the next group; `then` gets its result, on the loop, afterwards.
+        `soon` says that something waits for it."""
+        part = Part(operation, None, then, soon)
         self._add(part)
         return part
 
@@ -145,7 +156,7 @@ class GroupCommit:
     async def call(self, operation: Operation[T]) -> T:
         """Have `operation` committed with the next group, and wait for that."""
         future: asyncio.Future[T] = self._loop.create_future()
-        self._add(Part(operation, future, None))
+        self._add(Part(operation, future, None, soon=True))
         return await future
 
     def look(self, read: Operation[T]) -> T | None:
@@ -200,12 +211,18 @@ class GroupCommit:
             return
         self._gathered.append(part)
         self._waiting += 1
-        if self._timer is None and self._at_work is None:
-            self._set_timer(self._interval)
+        if self._at_work is None and (self._timer is None or (part.soon and not self._hurried)):
+            self._gather(part.soon)
+
+    def _gather(self, soon: bool) -> None:
+        """Commit after a while; after a short one if something waits for it."""
+        self._set_timer(self._soon if soon else self._interval)
+        self._hurried = soon
 
     def _set_timer(self, seconds: float | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._hurried = True
         self._timer = None if seconds is None else self._loop.call_later(seconds, self._flush)
 
     # One group: its statements here, its commit on the thread.
@@ -277,7 +294,7 @@ class GroupCommit:
             self._tidied_at, self._tidied = now, changes
             self._on_thread(lambda: self._tidy(self._db), self._tidied_up)
         elif self._gathered and self._timer is None and not self._closed:
-            self._set_timer(self._interval)
+            self._gather(any(part.soon for part in self._gathered))
 
     def _tidied_up(self, error: Exception | None) -> None:
         if error is not None:

@@ -298,10 +298,11 @@ class SqliteLedger:
 
     def durable(self, then: Callable[[], None]) -> None:
         self._close_batches()
-        self._commits.post(lambda db: None, lambda nothing: then())
+        self._commits.post(lambda db: None, lambda nothing: then(), soon=True)
 
     def undial(self, job_id: str, call_id: str, at: float) -> None:
-        self._post(lambda db: queries.undial(db, job_id, call_id, at))
+        self._close_batches()
+        self._commits.post(lambda db: queries.undial(db, job_id, call_id, at), soon=True)
 
     async def open_calls(self) -> list[OpenCall]:
         return await self._call(queries.open_calls)

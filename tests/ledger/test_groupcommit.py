@@ -262,6 +262,35 @@ async def test_a_caller_that_was_cancelled_has_its_operation_committed_and_harms
         assert bench.stored() == [1, 2]
 
 
+async def test_what_somebody_waits_for_is_not_held_up_by_the_interval_nor_is_what_came_before_it(
+    bench: Bench,
+) -> None:
+    async with bench.open(interval=600.0) as commits, asyncio.timeout(10):
+        commits.post(put(1))
+        await commits.call(put(2))
+        assert bench.stored() == [1, 2]
+        told = asyncio.Event()
+        commits.post(put(3))
+        commits.post(put(4), lambda result: told.set(), soon=True)
+        await told.wait()
+        assert bench.stored() == [1, 2, 3, 4]
+
+
+async def test_what_is_waited_for_while_a_commit_is_on_its_way_comes_soon_after_it(bench: Bench) -> None:
+    async with bench.open(interval=600.0) as commits, asyncio.timeout(10):
+        going = asyncio.Event()
+
+        def first(db: sqlite3.Connection) -> None:
+            asyncio.get_running_loop().call_soon(going.set)
+            put(1)(db)
+
+        one = asyncio.create_task(commits.call(first))
+        await going.wait()
+        commits.post(put(2))
+        await asyncio.gather(one, commits.call(put(3)))
+        assert bench.stored() == [1, 2, 3]
+
+
 async def test_open_raises_what_connecting_raised(tmp_path: Path) -> None:
     def refuse() -> sqlite3.Connection:
         raise sqlite3.OperationalError("unable to open")

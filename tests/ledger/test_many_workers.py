@@ -264,6 +264,23 @@ async def test_each_notification_has_one_worker_and_a_jobs_order_is_kept_between
         assert await one.due(NOW, 9, ()) == []
 
 
+async def test_what_somebody_waits_for_is_not_held_up_by_the_commit_interval(url: str) -> None:
+    ledger = await PostgresLedger.open(url, 600.0)
+    try:
+        async with asyncio.timeout(20):
+            await ledger.submit([new_job("a")])
+            (claim,) = (await ledger.claim("ast1", [], NOW, 1)).claims
+            ledger.record("a", claim.call_id, Entry(2, NOW, ev.Accepted()), [], None)
+            durable = asyncio.Event()
+            ledger.durable(durable.set)
+            await durable.wait()
+            followed = await ledger.follow("a")
+        assert followed is not None
+        assert [entry.n for entry in followed.calls[0][2]] == [1, 2]
+    finally:
+        await ledger.close()
+
+
 async def test_the_heir_delivers_what_the_dead_had_to_tell(url: str) -> None:
     async with seated(url, "w1") as (one, _), seated(url, "w2") as (two, _):
         await one.submit([new_job("a")])

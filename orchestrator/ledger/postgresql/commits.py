@@ -29,6 +29,8 @@ Operation = Callable[[Connection], Awaitable[T]]
 
 RETRY_EVERY: Final = 0.25
 """Seconds between two tries to commit while the server is not to be had."""
+SOON: Final = 0.005
+"""Seconds over which writes are gathered at most once somebody waits for one of them."""
 PATIENCE: Final = 1.0
 """Seconds of that before it counts as a fault."""
 
@@ -80,7 +82,8 @@ class Part:
 
 
 class Commits:
-    """Gathers operations over `interval` seconds and commits them together. `run` does the work.
+    """Gathers operations over `interval` seconds and commits them together; over `SOON` at most when somebody
+    waits for one of them. `run` does the work.
 
     When the guard raises `LeaseLost`, nothing is or will be written any more. Parts are executed by their
     `order`, and as they came where that is the same: locks that several workers want must be taken in one
@@ -99,6 +102,7 @@ class Commits:
         self._loop = asyncio.get_running_loop()
         self._gathered: list[Part] = []
         self._wanted = asyncio.Event()
+        self._hurried = asyncio.Event()
         self._closing = asyncio.Event()
         self._waiting = 0
         self._lost: LeaseLost | None = None
@@ -119,11 +123,16 @@ class Commits:
         return self._waiting
 
     def post(
-        self, operation: Operation[T], then: Callable[[T, Exception | None], None] | None = None
+        self,
+        operation: Operation[T],
+        then: Callable[[T, Exception | None], None] | None = None,
+        *,
+        soon: bool = False,
     ) -> Part:
-        """Have `operation` committed with the next group; `then` gets its result or error afterwards."""
+        """Have `operation` committed with the next group; `then` gets its result or error afterwards. `soon`
+        says that something waits for it."""
         part = Part(operation, None, then)
-        self._add(part)
+        self._add(part, soon)
         return part
 
     def weigh(self, part: Part) -> None:
@@ -134,7 +143,7 @@ class Commits:
     async def call(self, operation: Operation[T], order: str = "") -> T:
         """Have `operation` committed with the next group, and wait for that."""
         future: asyncio.Future[T] = self._loop.create_future()
-        self._add(Part(operation, future, None, order))
+        self._add(Part(operation, future, None, order), soon=True)
         return await future
 
     def close(self) -> None:
@@ -142,6 +151,7 @@ class Commits:
         given up: whoever awaits it gets `LedgerClosed`."""
         self._closing.set()
         self._wanted.set()
+        self._hurried.set()
 
     async def run(self) -> None:
         """Commit until closed. Raises what broke it for good; whoever waits is told the same."""
@@ -149,7 +159,7 @@ class Commits:
             while True:
                 await self._wanted.wait()
                 self._wanted.clear()
-                await self._pause(self._interval)
+                await self._gather()
                 while self._gathered:
                     group, self._gathered = self._gathered, []
                     self.group += 1
@@ -168,7 +178,17 @@ class Commits:
             elif not self.broken.cancelled():
                 self.broken.exception()  # of two streams that broke, one is told of
 
-    def _add(self, part: Part) -> None:
+    async def _gather(self) -> None:
+        """Let more come, until the interval is over or somebody waits."""
+        soon = min(self._interval, SOON)
+        await self._pause(soon)
+        if self._interval > soon and not self._closing.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._interval - soon):
+                    await self._hurried.wait()
+        self._hurried.clear()
+
+    def _add(self, part: Part, soon: bool) -> None:
         if self._closing.is_set() or self._over is not None:
             raise LedgerClosed("the ledger is closed; nothing was stored")
         if self._lost is not None:  # whoever waits is told, the rest is the new owner's
@@ -177,6 +197,8 @@ class Commits:
         self._gathered.append(part)
         self._waiting += 1
         self._wanted.set()
+        if soon:
+            self._hurried.set()
 
     async def _pause(self, seconds: float) -> None:
         """Sleep, but not when it is time to close."""
@@ -337,10 +359,13 @@ class Batch(Generic[T]):
         commits: Commits,
         run: Callable[[Connection, Sequence[T]], Awaitable[R]],
         then: Callable[[Sequence[T], R, Exception | None], None],
+        *,
+        soon: bool = False,
     ) -> None:
         self._commits = commits
         self._run = run
         self._then = then
+        self._soon = soon
         self._members: list[T] = []
         self._part: Part | None = None
         self._group = -1
@@ -353,7 +378,9 @@ class Batch(Generic[T]):
             return
         members = self._members = [member]
         self._part = self._commits.post(
-            lambda db: self._run(db, members), lambda result, error: self._then(members, result, error)
+            lambda db: self._run(db, members),
+            lambda result, error: self._then(members, result, error),
+            soon=self._soon,
         )
         self._group = self._commits.group
 

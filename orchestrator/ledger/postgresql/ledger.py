@@ -71,7 +71,7 @@ class PostgresLedger:
         self._limits = limits
         self._lead = LEAD_MOST  # the first has to connect
         self._tasks: list[asyncio.Task[None]] = []
-        self._submissions: Batch[_Submission] = Batch(writes, _submit_all, _answer)
+        self._submissions: Batch[_Submission] = Batch(writes, _submit_all, _answer, soon=True)
         self._steps: Batch[CallStep] = Batch(
             writes, lambda db, steps: jobs.record_all(db, tells, steps), self._recorded
         )
@@ -207,7 +207,7 @@ class PostgresLedger:
 
     def made(self, channel: str, at: float) -> None:
         if self._limits:
-            self._made.add((channel, at))
+            self._made.add((channel, at))  # holds its place meanwhile; see slots.CLEAR
 
     async def end_queued(
         self, job_id: str, verdict: Verdict, build: Callable[[JobRow], Outgoing | None]
@@ -236,7 +236,7 @@ class PostgresLedger:
 
     def durable(self, then: Callable[[], None]) -> None:
         self._close_batches()
-        self._writes.post(_nothing, lambda result, error: then() if error is None else None)
+        self._writes.post(_nothing, lambda result, error: then() if error is None else None, soon=True)
 
     def undial(self, job_id: str, call_id: str, at: float) -> None:
         """Claims go through another stream, so whoever wants it looks again once this is stored."""
@@ -246,7 +246,7 @@ class PostgresLedger:
             self._listening.hear()
             self._failed((), None, error)
 
-        self._writes.post(lambda db: jobs.undial(db, job_id, call_id, at), stored)
+        self._writes.post(lambda db: jobs.undial(db, job_id, call_id, at), stored, soon=True)
 
     async def open_calls(self) -> list[OpenCall]:
         return await self._call(lambda db: jobs.open_calls(db, self._worker))
