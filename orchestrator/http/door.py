@@ -9,7 +9,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -84,9 +84,7 @@ class Door:
         unjudged = _Unjudged(raw, key, loop.create_future())
         self._unjudged.append(unjudged)
         if len(self._judges) < THREADS:
-            task = loop.create_task(self._judge())
-            self._judges.add(task)
-            task.add_done_callback(self._judges.discard)
+            self._judges.add(loop.create_task(self._judge()))
         job = await unjudged.became
         stored: asyncio.Future[Submitted] = loop.create_future()
         self._unstored.append((job, stored))
@@ -95,17 +93,25 @@ class Door:
         return job, await stored
 
     async def _judge(self) -> None:
+        try:
+            while self._unjudged:
+                await self._judge_some()
+        finally:
+            # In the very turn that found nothing more to judge: what comes after it needs a new task, and a
+            # task's own callbacks come later.
+            self._judges.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _judge_some(self) -> None:
+        some = [self._unjudged.popleft() for _ in range(min(self._together, len(self._unjudged)))]
         loop = asyncio.get_running_loop()
-        while self._unjudged:
-            some = [self._unjudged.popleft() for _ in range(min(self._together, len(self._unjudged)))]
-            judged = await loop.run_in_executor(self._threads, self._judge_all, some, self._clock())
-            for each, result in zip(some, judged, strict=True):
-                if each.became.done():  # whoever asked has gone
-                    continue
-                if isinstance(result, NewJob):
-                    each.became.set_result(result)
-                else:
-                    each.became.set_exception(result)
+        judged = await loop.run_in_executor(self._threads, self._judge_all, some, self._clock())
+        for each, result in zip(some, judged, strict=True):
+            if each.became.done():  # whoever asked has gone
+                continue
+            if isinstance(result, NewJob):
+                each.became.set_result(result)
+            else:
+                each.became.set_exception(result)
 
     async def _store(self) -> None:
         while self._unstored:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from orchestrator.http import body, door, front, health
 from tests.http.test_health import free_port
-from tests.http.world import World, world
+from tests.http.world import World, job, world
 
 
 @contextlib.asynccontextmanager
@@ -73,6 +74,24 @@ async def test_a_client_that_goes_in_the_middle_of_its_body_leaves_nothing_behin
             await writer.drain()
         assert (await it.submit(id="a"))[0] == 202
         assert (await it.ledger.counts())["jobs_queued"] == 1
+
+
+async def test_a_job_that_comes_in_the_moment_when_all_judges_have_just_finished_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "THREADS", 1)
+    async with world(tmp_path) as it, asyncio.timeout(10):
+        way = door.Door(it.ledger, it.front.rules, it.front.clock, lambda: None)
+        first = asyncio.create_task(way.take(json.dumps(job(id="a")).encode(), None))
+        await asyncio.sleep(0)
+        judged = way._unjudged[0].became
+
+        async def at_that_moment() -> str:
+            await judged
+            return (await way.take(json.dumps(job(id="b")).encode(), None))[1]
+
+        assert [await at_that_moment(), (await first)[1]] == ["new", "new"]
+        await way.close()
 
 
 async def test_a_ledger_that_never_answers_ends_in_a_503_and_does_not_hold_up_the_stop(
