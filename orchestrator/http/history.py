@@ -8,9 +8,8 @@ from collections.abc import Iterator
 
 import msgspec
 
+from orchestrator.call.either import AnyCall, advance, new_call
 from orchestrator.call.facts import Over
-from orchestrator.call.machine import step
-from orchestrator.call.state import Call
 from orchestrator.ledger.records import Followed, JobState, Outgoing
 from orchestrator.report import Reporter
 
@@ -26,12 +25,14 @@ def notifications(followed: Followed, worker: str) -> list[Outgoing]:
 def _told(followed: Followed, worker: str) -> Iterator[Outgoing]:
     job = followed.job
     reporter = Reporter(msgspec.structs.replace(job, sequence=0), NOWHERE, worker)
-    last: Call | None = None
+    last: AnyCall | None = None
     attempts = job.attempts
     for call_id, attempt, journal in followed.calls:
-        call = Call(id=call_id)
+        if not journal:
+            continue
+        call = new_call(call_id, journal[0].event)
         for entry in journal:
-            call, _, facts = step(call, entry.event, entry.at)
+            call, _, facts = advance(call, entry.event, entry.at)
             for fact in facts:
                 told = reporter.outgoing(fact, call, attempt)
                 if told is not None:

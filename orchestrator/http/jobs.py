@@ -14,7 +14,7 @@ from orchestrator.http.history import notifications
 from orchestrator.http.owner import owner_of
 from orchestrator.http.problems import Refusal, later
 from orchestrator.http.shapes import Accepted, Cancelled, view_of
-from orchestrator.http.streams import Streams
+from orchestrator.http.streams import Streams, last_seen
 from orchestrator.ledger.port import Ledger
 from orchestrator.ledger.records import JobState, Summary
 from orchestrator.meters import Meters
@@ -93,10 +93,12 @@ class Jobs:
         job_id = request.match_info["id"]
         if "text/event-stream" in request.headers.get("Accept", ""):
             return await self._streams.serve(request, job_id, lambda: self._still(key))
+        seen = last_seen(request)
         followed = await self._ledger.follow(job_id)
         if followed is None:
             raise _unknown()
-        return json_answer([msgspec.Raw(event.body) for event in notifications(followed, self._worker)])
+        told = notifications(followed, self._worker)
+        return json_answer([msgspec.Raw(event.body) for event in told if event.sequence > seen])
 
     async def own(self, request: web.Request, key: Key | None) -> Summary:
         """The job that the path names, if it is the key's.

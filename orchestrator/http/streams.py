@@ -65,7 +65,7 @@ class Streams:
         Raises `Refusal`.
         """
         with self._place():
-            seen = _last_seen(request)
+            seen = last_seen(request)
             news, ended = await self._news(job_id, seen)
             if ended and not news and seen:
                 return web.Response(status=204)
@@ -141,7 +141,11 @@ class Streams:
             await answer.write_eof()
 
 
-def _last_seen(request: web.Request) -> int:
+def last_seen(request: web.Request) -> int:
+    """The sequence of the last event that the client had.
+
+    Raises `Refusal`.
+    """
     text = request.headers.get("Last-Event-ID", "0")
     if not text.isascii() or not text.isdecimal() or len(text) > 9:
         raise Refusal("malformed", "Last-Event-ID must be the `id` of an event that came.")

@@ -107,6 +107,16 @@ async def test_a_stream_goes_on_after_the_last_event_seen_and_then_stays_away(tm
         assert status == 400
 
 
+async def test_without_a_stream_too_only_what_came_after_the_last_event_seen_is_told(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        await it.submit(id="a")
+        await it.call()
+        _, events, _ = await it.ask("GET", "/v1/jobs/a/events", headers={"Last-Event-ID": "3"})
+        assert [event["data"]["sequence"] for event in events] == [4, 5]
+        status, _, _ = await it.ask("GET", "/v1/jobs/a/events", headers={"Last-Event-ID": "-1"})
+        assert status == 400
+
+
 async def test_a_stream_without_news_shows_that_it_lives(tmp_path: Path) -> None:
     async with world(tmp_path, pace=QUICK) as it:
         await it.submit(id="a")
