@@ -37,7 +37,7 @@ def test_both_legs_of_a_callback_are_told_of() -> None:
         ("call.answered", "callee"),
     ]
     story.callee(ev.Ended(16)).feed(ev.Ended(16))
-    assert [type for type, _ in told(story)][6:] == ["call.hangup", "call.hangup", "job.ended"]
+    assert [type for type, _ in told(story)][6:] == ["call.hangup", "job.ended"]
 
 
 def test_a_callback_whose_caller_is_busy_has_rung_one_only() -> None:
