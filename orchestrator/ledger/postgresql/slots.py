@@ -28,7 +28,7 @@ FULL_WAIT: Final = 0.1
 LOOK_LEAST: Final = 0.01
 """Seconds after which a node that makes no start at present is looked at again, at least."""
 ASTRAY: Final = 5.0
-"""A node that is booked out for longer (seconds) was booked by a clock that has been set back since."""
+"""A node that is booked out for so much longer (seconds) was booked by a clock that has been set back since."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -100,7 +100,7 @@ async def book(
     if limits is None:
         return Booking(now, True, shared=False)
     first = await _first_free(db, pbx, soonest, limits)
-    _, starts, frees = await _held(db, pbx, first, soonest, limits)
+    _, starts, frees = await _held(db, pbx, first, soonest, limits, besides=channel)
     if limits.starts <= starts:
         return Booking(_look_again(now, soonest, frees), False)
     await _take(db, pbx, [(channel, first)], limits)
@@ -128,21 +128,23 @@ async def _first_free(db: Connection, pbx: str, soonest: float, limits: Limits) 
 
 
 async def _held(
-    db: Connection, pbx: str, first: float, soonest: float, limits: Limits
+    db: Connection, pbx: str, first: float, soonest: float, limits: Limits, besides: str = ""
 ) -> tuple[int, int, float]:
-    """How many lines live, how many starts count at `first`, and when the next of them ceases to."""
+    """How many lines live, how many starts count at `first` (`besides` aside), and when the next ceases to."""
     row = await db.fetchrow(
         "WITH old AS (DELETE FROM starts WHERE pbx = $1"
         "  AND (coalesce(made_at + $4, at + $5) <= $3 OR at > $3 + $6))"
         " SELECT count(*) AS starts, coalesce(min(coalesce(made_at + $4, at + $5)), 0) AS frees,"
         "  (SELECT coalesce(sum(legs), 0) FROM calls WHERE pbx = $1 AND ended_at IS NULL) AS live"
-        " FROM starts WHERE pbx = $1 AND coalesce(made_at + $4, at + $5) > $2 AND at <= $3 + $6",
+        " FROM starts WHERE pbx = $1 AND coalesce(made_at + $4, at + $5) > $2 AND at <= $3 + $6"
+        "  AND channel <> $7",
         pbx,
         first,
         soonest,
         limits.span,
         LOST,
         ASTRAY,
+        besides,
     )
     assert row is not None  # noqa: S101 - an aggregate has a row
     return row["live"], row["starts"], row["frees"]
