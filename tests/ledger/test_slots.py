@@ -1,7 +1,7 @@
 """The starts that workers share on one node: whose place is held, by whom, and for how long."""
 
 from orchestrator.ledger.postgresql.slots import SPARE, Limits
-from tests.fakes import EPOCH
+from tests.fakes import EPOCH, new_job
 from tests.ledger.test_many_workers import seated
 
 NOW = EPOCH + 1
@@ -14,3 +14,19 @@ async def test_a_start_that_was_missed_is_booked_anew_in_its_own_place(url: str)
         again = await one.book("ast1", "leg", missed.at + 0.5)
         assert again.booked
         assert again.at >= missed.at + SPARE
+
+
+async def test_of_a_slow_node_too_a_start_booked_ahead_keeps_its_place(url: str) -> None:
+    limits = {"ast1": Limits(max_cps=0.1, max_calls=9)}
+    async with seated(url, "w1", limits) as (one, _):
+        await one.submit([new_job("a")])
+        (first,) = (await one.claim("ast1", [], NOW, 1)).claims
+        leg = await one.book("ast1", "leg", NOW)
+        assert leg.at >= first.start_at + 10
+        one.undial("a", first.call_id, NOW)
+        await one.counts()
+        assert (await one.claim("ast1", [], NOW + 1, 1)).claims == ()
+        one.made("leg", leg.at)
+        await one.counts()
+        (claim,) = (await one.claim("ast1", [], leg.at + 20, 1)).claims
+        assert claim.start_at >= leg.at + 10

@@ -28,7 +28,7 @@ FULL_WAIT: Final = 0.1
 LOOK_LEAST: Final = 0.01
 """Seconds after which a node that makes no start at present is looked at again, at least."""
 ASTRAY: Final = 5.0
-"""A node that is booked out for so much longer (seconds) was booked by a clock that has been set back since."""
+"""What is booked out for so much longer (seconds) was booked by a clock that has been set back since."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -51,6 +51,11 @@ class Limits(msgspec.Struct, frozen=True):
     def span(self) -> float:
         """Seconds for which a confirmed start counts: one, for a limit that is a whole number."""
         return CLEAR * self.starts / self.max_cps
+
+    @property
+    def farthest(self) -> float:
+        """Seconds beyond which no start is booked ahead, but by a clock that has been set back since."""
+        return self.starts * self.gap + ASTRAY
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -124,7 +129,7 @@ async def _first_free(db: Connection, pbx: str, soonest: float, limits: Limits) 
     if booked is None:
         await db.execute("INSERT INTO nodes VALUES ($1, 0) ON CONFLICT DO NOTHING", pbx)
         booked = await db.fetchval("SELECT next_at FROM nodes WHERE name = $1 FOR NO KEY UPDATE", pbx)
-    return max(soonest, booked if booked <= soonest + limits.gap + ASTRAY else 0.0)
+    return max(soonest, booked if booked <= soonest + limits.gap + limits.farthest else 0.0)
 
 
 async def _held(
@@ -143,7 +148,7 @@ async def _held(
         soonest,
         limits.span,
         LOST,
-        ASTRAY,
+        limits.farthest,
         besides,
     )
     assert row is not None  # noqa: S101 - an aggregate has a row
