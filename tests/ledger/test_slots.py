@@ -1,6 +1,10 @@
 """The starts that workers share on one node: whose place is held, by whom, and for how long."""
 
-from orchestrator.ledger.postgresql.slots import SPARE, Limits
+import asyncio
+
+from orchestrator.ledger.postgresql import slots
+from orchestrator.ledger.postgresql.connection import connect
+from orchestrator.ledger.postgresql.slots import LOST, SPARE, Limits
 from tests.fakes import EPOCH, new_job
 from tests.ledger.test_many_workers import seated
 
@@ -30,3 +34,20 @@ async def test_of_a_slow_node_too_a_start_booked_ahead_keeps_its_place(url: str)
         await one.counts()
         (claim,) = (await one.claim("ast1", [], leg.at + 20, 1)).claims
         assert claim.start_at >= leg.at + 10
+
+
+async def test_claims_do_not_wait_for_a_worker_that_stands_still_while_it_confirms_old_starts(
+    url: str,
+) -> None:
+    limits = {"ast1": Limits(max_cps=20.0, max_calls=9)}
+    async with seated(url, "w1", limits) as (one, _), seated(url, "w2", limits) as (two, _):
+        await one.submit([new_job(id) for id in "abc"])
+        old = [(await one.claim("ast1", [], NOW + n, 1)).claims[0] for n in range(2)]
+        db = await connect(url)
+        try:
+            async with db.transaction():
+                await slots.made(db, [(old[0].call_id, NOW + LOST + 2)])
+                async with asyncio.timeout(2):
+                    assert len((await two.claim("ast1", [], NOW + LOST + 2, 1)).claims) == 1
+        finally:
+            await db.close()

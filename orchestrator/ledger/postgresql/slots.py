@@ -136,9 +136,10 @@ async def _held(
     db: Connection, pbx: str, first: float, soonest: float, limits: Limits, besides: str = ""
 ) -> tuple[int, int, float]:
     """How many lines live, how many starts count at `first` (`besides` aside), and when the next ceases to."""
+    # One that its worker is just confirming is deleted another time: claims wait for no worker's writes.
     row = await db.fetchrow(
-        "WITH old AS (DELETE FROM starts WHERE pbx = $1"
-        "  AND (coalesce(made_at + $4, at + $5) <= $3 OR at > $3 + $6))"
+        "WITH old AS (DELETE FROM starts WHERE channel IN (SELECT channel FROM starts WHERE pbx = $1"
+        "  AND (coalesce(made_at + $4, at + $5) <= $3 OR at > $3 + $6) FOR UPDATE SKIP LOCKED))"
         " SELECT count(*) AS starts, coalesce(min(coalesce(made_at + $4, at + $5)), 0) AS frees,"
         "  (SELECT coalesce(sum(legs), 0) FROM calls WHERE pbx = $1 AND ended_at IS NULL) AS live"
         " FROM starts WHERE pbx = $1 AND coalesce(made_at + $4, at + $5) > $2 AND at <= $3 + $6"
