@@ -17,7 +17,7 @@ import structlog
 from orchestrator.call import events as ev
 from orchestrator.call.commands import Command, Commit, Hangup, Originate, Play, PlayBoth
 from orchestrator.call.conversation import Conversation, second_leg
-from orchestrator.call.either import AnyCall, advance, channels, just_settled, new_call
+from orchestrator.call.either import AnyCall, advance, channels, just_known, new_call
 from orchestrator.call.events import CallEvent
 from orchestrator.call.facts import Fact, NotRecorded, Over, Undialed
 from orchestrator.call.machine import next_timer
@@ -257,11 +257,10 @@ class LiveCalls:
         if call is before and not commands and not facts:
             return
         live.call = call
-        settled = just_settled(before, call)
-        if settled is not None:
-            self._ledger.made(settled, at)
-            if settled == call.id:
-                self.on_settled(live.pbx, settled, event, at)
+        if before.state is State.PLANNED and call.state is not State.PLANNED:
+            self.on_settled(live.pbx, before.id, event, at)
+        if (known := just_known(before, call)) is not None:
+            self._ledger.made(known, at)
         if facts and isinstance(facts[-1], Undialed):
             self._undialed(live)
             return

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from orchestrator.call import events as ev
-from orchestrator.call.either import just_settled
+from orchestrator.call.either import just_known
 from orchestrator.dispatcher import MISSED
 from orchestrator.ledger.port import Ledger
 from orchestrator.ledger.records import Booking
@@ -91,21 +91,33 @@ async def test_the_workers_own_pace_comes_first() -> None:
         assert await begun(each, "a", "b") == about(("a", 0.25), ("b", 0.5))
 
 
-def settled(story: Story, *events: ev.CallEvent) -> list[str | None]:
+def known(story: Story, *events: ev.CallEvent) -> list[str | None]:
     found = []
     for event in events:
         before = story.it
-        found.append(just_settled(before, story.feed(event).it))
+        found.append(just_known(before, story.feed(event).it))
     return found
 
 
-def test_of_each_leg_it_is_told_once_what_became_of_its_originate() -> None:
+def test_of_each_leg_it_is_known_once_what_became_of_its_originate() -> None:
     story = Story()
-    assert settled(story, *ANSWER) == [CALL, None, None, None]
+    assert known(story, *ANSWER) == [CALL, None, None, None]
     callee = [ev.OfCallee(event) for event in (ev.Accepted(), ev.Ringing(), ev.Answered())]
-    assert settled(story, *callee) == [TO, None, None]
+    assert known(story, *callee) == [TO, None, None]
 
 
-def test_a_leg_that_is_lost_is_told_of_too() -> None:
-    story = Story().answered()
-    assert settled(story, ev.OfCallee(ev.OriginateLost("unconfirmed")), ev.OfCallee(ev.Gone())) == [TO, None]
+def test_a_leg_that_is_lost_may_come_until_the_pbx_says_otherwise() -> None:
+    lost, alive = ev.OriginateLost("unconfirmed"), ev.Alive(ringing=True, up=False, ready=False)
+    assert known(Story(), lost, alive, ev.Answered()) == [None, CALL, None]
+    assert known(Story().answered(), ev.OfCallee(lost), ev.OfCallee(ev.Gone())) == [None, TO]
+
+
+def test_a_leg_that_is_hung_up_before_it_was_confirmed_may_come_until_it_has_ended() -> None:
+    assert known(Story(), ev.CancelRequested(), ev.Ended(16)) == [None, CALL]
+    assert known(Story().answered(), ev.CancelRequested(), ev.OfCallee(ev.Ended(16))) == [None, TO]
+
+
+def test_a_leg_whose_request_never_left_will_never_come() -> None:
+    unsent = ev.OriginateLost("not_sent")
+    assert known(Story(), unsent) == [CALL]
+    assert known(Story().answered(), ev.OfCallee(unsent)) == [TO]

@@ -48,11 +48,18 @@ def channels(call: AnyCall) -> tuple[str, ...]:
     return (call.id,) if isinstance(call, Call) else (call.id, second_leg(call.id))
 
 
-def just_settled(before: AnyCall, after: AnyCall) -> str | None:
-    """The channel of which this step tells what became of its originate; None when it tells that of none."""
-    if before.state is State.PLANNED and after.state is not State.PLANNED:
-        return before.id
-    if not isinstance(before, Conversation) or not isinstance(after, Conversation):
-        return None
-    was, now = before.callee.state, after.callee.state
-    return second_leg(before.id) if was is State.PLANNED and now is not State.PLANNED else None
+def just_known(before: AnyCall, after: AnyCall) -> str | None:
+    """The channel of which it is known since this step that the PBX made it, or that it never will; None where
+    there is none. While an originate is lost, or is hung up before it was confirmed, it may still be made."""
+    for was, now in zip(_legs(before), _legs(after), strict=True):
+        if _may_come(was) and not _may_come(now):
+            return was.id
+    return None
+
+
+def _legs(call: AnyCall) -> tuple[Call, ...]:
+    return (call,) if isinstance(call, Call) else (call.caller, call.callee)
+
+
+def _may_come(leg: Call) -> bool:
+    return leg.state in (State.PLANNED, State.LOST, State.HANGING_UP) and leg.dialed_at is None

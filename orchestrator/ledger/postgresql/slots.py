@@ -135,7 +135,7 @@ async def _first_free(db: Connection, pbx: str, soonest: float, limits: Limits) 
 async def _held(
     db: Connection, pbx: str, first: float, soonest: float, limits: Limits, besides: str = ""
 ) -> tuple[int, int, float]:
-    """How many lines live, how many starts count at `first` (`besides` aside), and when the next ceases to."""
+    """How many lines live, how many starts count at `first`, `besides` aside, and when the next ceases to."""
     # One that its worker is just confirming is deleted another time: claims wait for no worker's writes.
     row = await db.fetchrow(
         "WITH old AS (DELETE FROM starts WHERE channel IN (SELECT channel FROM starts WHERE pbx = $1"
