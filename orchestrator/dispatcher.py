@@ -23,6 +23,7 @@ from orchestrator.ledger.limits import LOOK_MOST, UNLIMITED, CallLimits, why_blo
 from orchestrator.ledger.port import Ledger
 from orchestrator.ledger.records import Claim, Claimed, JobRow, OpenCall, Outgoing, Script, Verdict
 from orchestrator.live import LiveCalls
+from orchestrator.pace import MISSED
 from orchestrator.pbx.errors import PbxError
 from orchestrator.report import Reporter
 
@@ -35,9 +36,6 @@ YIELD: Final = 0.001
 that order."""
 STALE: Final = 2.0
 """Seconds after which a claim that was long in coming is given back: its timers began when it was made."""
-MISSED: Final = 0.015
-"""Seconds after its own start at which a claim that has one is given back: with other workers' it would be
-one too many."""
 
 SPOKEN: Final = "speech/"
 """How the id of a sound begins that a speech engine rendered."""

@@ -17,7 +17,7 @@ import structlog
 from orchestrator.call import events as ev
 from orchestrator.call.commands import Command, Commit, Hangup, Originate, Play, PlayBoth
 from orchestrator.call.conversation import Conversation, second_leg
-from orchestrator.call.either import AnyCall, advance, channels, just_known, new_call
+from orchestrator.call.either import AnyCall, advance, callee_waits, channels, just_known, new_call
 from orchestrator.call.events import CallEvent
 from orchestrator.call.facts import Fact, NotRecorded, Over, Undialed
 from orchestrator.call.machine import next_timer
@@ -29,6 +29,7 @@ from orchestrator.ledger.records import CallEnd, Claim, Entry, JobRow, OpenCall,
 from orchestrator.meters import Meters
 from orchestrator.pbx.port import Dial, Link, Pbx, PlaySounds, Request, Signal
 from orchestrator.report import Reporter, cdr
+from orchestrator.second_legs import SecondLeg
 
 TURN: Final = 16
 """Signals handled in one turn of the loop. What they ask of the PBX leaves after the turn: a long one would
@@ -103,8 +104,8 @@ class LiveCalls:
         """Told of each ended call."""
         self.on_news: Callable[[str], None] = lambda job: None
         """Told of each job of which a step is on its way into the ledger."""
-        self.on_second_leg: Callable[[str, str, Callable[[], None]], None] = lambda pbx, leg, begin: begin()
-        """Told of each second leg of a callback: its node, its channel, and what begins it at its turn."""
+        self.on_second_leg: Callable[[str, SecondLeg], None] = lambda pbx, leg: leg.begin()
+        """Told of each second leg of a callback that is to be dialled, and on which node."""
         self._ledger = ledger
         self._clock = clock
         self._worker = worker
@@ -282,8 +283,8 @@ class LiveCalls:
 
     def _committed(self, live: Live, then: CallEvent) -> None:
         """The journal says that the second leg is to be dialled: dial it, at the node's pace."""
-        begin = functools.partial(self._feed_then, live, then)
-        self.on_second_leg(live.pbx, second_leg(live.call.id), begin)
+        channel, begin = second_leg(live.call.id), functools.partial(self._feed_then, live, then)
+        self.on_second_leg(live.pbx, SecondLeg(channel, lambda: callee_waits(live.call), begin))
 
     def _feed_then(self, live: Live, then: CallEvent) -> None:
         if self._calls.get(live.call.id) is live:

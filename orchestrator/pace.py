@@ -8,6 +8,8 @@ from typing import Final
 
 SLACK: Final = 0.005
 """Seconds by which a start may be late without pushing back the later ones: what a timer may be late."""
+MISSED: Final = 0.015
+"""Seconds after which a start that was booked with other workers is given back: it would be one too many."""
 CUT: Final = 0.5
 """What a cut leaves of the rate."""
 LEAST: Final = 1 / 32

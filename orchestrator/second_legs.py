@@ -6,10 +6,20 @@ drains: only for the next start that the node's calls a second allow.
 
 import asyncio
 from collections.abc import Callable
+from typing import NamedTuple
 
 from orchestrator.clock import Clock
-from orchestrator.dispatcher import MISSED
 from orchestrator.ledger.port import Ledger
+from orchestrator.pace import MISSED
+
+
+class SecondLeg(NamedTuple):
+    """One that is to be dialled."""
+
+    channel: str
+    waits: Callable[[], bool]
+    """Whether it still is: its caller may hang up meanwhile."""
+    begin: Callable[[], None]
 
 
 class SecondLegs:
@@ -21,25 +31,30 @@ class SecondLegs:
         self._ledger = ledger
         self._clock = clock
         self._next_start = next_start
-        self._waiting: asyncio.Queue[tuple[str, Callable[[], None]]] = asyncio.Queue()
+        self._waiting: asyncio.Queue[SecondLeg] = asyncio.Queue()
 
-    def dial(self, channel: str, begin: Callable[[], None]) -> None:
-        """Call `begin` when `channel` may be dialled. Does not wait."""
-        self._waiting.put_nowait((channel, begin))
+    def dial(self, leg: SecondLeg) -> None:
+        """Have `leg` begin at its turn. Does not wait."""
+        self._waiting.put_nowait(leg)
 
     async def run(self) -> None:
         """Serve them in the order in which they came, until cancelled."""
         while True:
-            channel, begin = await self._waiting.get()
+            leg = await self._waiting.get()
+            if not leg.waits():
+                continue
             await asyncio.sleep(self._next_start())
-            await self._turn(channel)
-            begin()
+            await self._turn(leg)
+            if leg.waits():
+                leg.begin()
+            else:  # what is booked for it is not made
+                self._ledger.made(leg.channel, self._clock())
 
-    async def _turn(self, channel: str) -> None:
-        """Wait until the ledger lets it begin. A booking that was missed is made anew: the start would fall
-        into a second that has been given to others."""
-        while True:
-            booking = await self._ledger.book(self._pbx, channel, self._clock())
+    async def _turn(self, leg: SecondLeg) -> None:
+        """Wait until the ledger lets it begin, or nobody waits. A booking that was missed is made anew: the
+        start would fall into a second that has been given to others."""
+        while leg.waits():
+            booking = await self._ledger.book(self._pbx, leg.channel, self._clock())
             wait = booking.at - self._clock()
             if wait > 0:
                 await asyncio.sleep(wait)

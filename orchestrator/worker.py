@@ -34,7 +34,7 @@ from orchestrator.pbx.errors import PbxError
 from orchestrator.pbx.port import Link, Pbx
 from orchestrator.prompts import Library
 from orchestrator.report import trunk_of
-from orchestrator.second_legs import SecondLegs
+from orchestrator.second_legs import SecondLeg, SecondLegs
 from orchestrator.upkeep import (
     batch_cdrs,
     flush_cdrs,
@@ -316,12 +316,12 @@ class Worker:
         if node is not None:
             node.dispatcher.freed()
 
-    def _second_leg(self, pbx: str, channel: str, begin: Callable[[], None]) -> None:
+    def _second_leg(self, pbx: str, leg: SecondLeg) -> None:
         node = self._nodes.get(pbx)
         if node is not None:
-            node.second_legs.dial(channel, begin)
+            node.second_legs.dial(leg)
         else:  # of a call taken up from a node that is configured no more: its own timers end it
-            begin()
+            leg.begin()
 
     # ── one node ──
 

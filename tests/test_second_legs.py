@@ -3,16 +3,17 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, cast
 
 import pytest
 
 from orchestrator.call import events as ev
-from orchestrator.call.either import just_known
-from orchestrator.dispatcher import MISSED
+from orchestrator.call.either import callee_waits, just_known
 from orchestrator.ledger.port import Ledger
 from orchestrator.ledger.records import Booking
-from orchestrator.second_legs import SecondLegs
+from orchestrator.pace import MISSED
+from orchestrator.second_legs import SecondLeg, SecondLegs
 from tests.call.callbacks import ANSWER, CALL, TO, Story
 from tests.fakes import now
 from tests.test_live import virtual
@@ -25,12 +26,16 @@ class Shared:
         self.answers = list(answers)
         self.slow = slow
         self.asked: list[str] = []
+        self.known: list[str] = []
 
     async def book(self, pbx: str, channel: str, at: float) -> Booking:
         self.asked.append(channel)
         wait, booked = self.answers.pop(0)
         await asyncio.sleep(self.slow)
         return Booking(at + wait, booked)
+
+    def made(self, channel: str, at: float) -> None:
+        self.known.append(channel)
 
 
 @contextlib.asynccontextmanager
@@ -53,7 +58,7 @@ async def begun(each: SecondLegs, *channels: str) -> list[tuple[str, float]]:
             all_.set()
 
     for channel in channels:
-        each.dial(channel, lambda channel=channel: begin(channel))  # type: ignore[misc]
+        each.dial(SecondLeg(channel, lambda: True, partial(begin, channel)))
     await all_.wait()
     return found
 
@@ -91,6 +96,45 @@ async def test_the_workers_own_pace_comes_first() -> None:
         assert await begun(each, "a", "b") == about(("a", 0.25), ("b", 0.5))
 
 
+def on_hook(since: list[str], channel: str) -> SecondLeg:
+    """One whose caller has hung up, or will, when the channel is in `since`."""
+    return SecondLeg(channel, lambda: channel not in since, lambda: since.append(f"{channel} began"))
+
+
+@virtual
+async def test_one_whose_caller_has_hung_up_takes_no_start() -> None:
+    ledger, gone, taken = Shared((0.0, True)), ["a"], list[float]()
+
+    def pace() -> float:
+        taken.append(now())
+        return 0.0
+
+    async with legs(ledger, pace) as each:
+        each.dial(on_hook(gone, "a"))
+        assert len(await begun(each, "b")) == 1
+    assert (ledger.asked, ledger.known, gone, len(taken)) == (["b"], [], ["a"], 1)
+
+
+@virtual
+async def test_a_start_that_was_booked_is_given_back_when_the_caller_hangs_up_before_it() -> None:
+    ledger, gone = Shared((0.5, True), (0.0, True)), list[str]()
+    async with legs(ledger) as each:
+        each.dial(on_hook(gone, "a"))
+        asyncio.get_running_loop().call_later(0.2, gone.append, "a")
+        assert len(await begun(each, "b")) == 1
+    assert (ledger.asked, ledger.known, gone) == (["a", "b"], ["a"], ["a"])
+
+
+@virtual
+async def test_for_one_whose_caller_hangs_up_the_ledger_is_not_asked_again() -> None:
+    ledger, gone = Shared((0.3, False), (0.0, True)), list[str]()
+    async with legs(ledger) as each:
+        each.dial(on_hook(gone, "a"))
+        asyncio.get_running_loop().call_later(0.2, gone.append, "a")
+        assert len(await begun(each, "b")) == 1
+    assert (ledger.asked, gone) == (["a", "b"], ["a"])
+
+
 def known(story: Story, *events: ev.CallEvent) -> list[str | None]:
     found = []
     for event in events:
@@ -121,3 +165,13 @@ def test_a_leg_whose_request_never_left_will_never_come() -> None:
     unsent = ev.OriginateLost("not_sent")
     assert known(Story(), unsent) == [CALL]
     assert known(Story().answered(), ev.OfCallee(unsent)) == [TO]
+
+
+def test_a_callee_waits_to_be_dialled_until_it_is_or_its_caller_has_gone() -> None:
+    story = Story(commits=False)
+    assert not callee_waits(story.it)
+    story.answered()
+    assert callee_waits(story.it)
+    assert not callee_waits(story.feed(*story.held_back).it)
+    gone = Story(commits=False).answered().feed(ev.Ended(16))
+    assert not callee_waits(gone.it)

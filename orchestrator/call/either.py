@@ -49,12 +49,17 @@ def channels(call: AnyCall) -> tuple[str, ...]:
 
 
 def just_known(before: AnyCall, after: AnyCall) -> str | None:
-    """The channel of which it is known since this step that the PBX made it, or that it never will; None where
-    there is none. While an originate is lost, or is hung up before it was confirmed, it may still be made."""
+    """The channel of which it is known since this step that the PBX made it, or never will; None where there
+    is none. While an originate is lost, or is hung up before it was confirmed, it may still be made."""
     for was, now in zip(_legs(before), _legs(after), strict=True):
         if _may_come(was) and not _may_come(now):
             return was.id
     return None
+
+
+def callee_waits(call: AnyCall) -> bool:
+    """Whether it is a callback whose callee is still to be dialled."""
+    return isinstance(call, Conversation) and call.callee.state is State.PLANNED and not call.rung
 
 
 def _legs(call: AnyCall) -> tuple[Call, ...]:
