@@ -26,7 +26,7 @@ from orchestrator.call.facts import Fact, Leg, Over, Undialed
 from orchestrator.call.machine import step
 from orchestrator.call.outcome import Outcome
 from orchestrator.call.parting import close, fail, finish, leaving
-from orchestrator.call.state import State, Step
+from orchestrator.call.state import RING_GRACE, State, Step
 from orchestrator.call.together import (
     again,
     bridge_refused,
@@ -68,7 +68,7 @@ def _route(conversation: Conversation, event: ev.CallEvent, now: float) -> Turn:
     own = OWN[conversation.phase].get(type(event))
     match event:
         case ev.OfCallee(event=ev.Planned()):
-            return _dial_callee(conversation)
+            return _dial_callee(conversation, now)
         case ev.OfCallee(event=inner):
             return _leg(conversation, "callee", inner, now)
         case ev.Planned():
@@ -164,12 +164,14 @@ def _caller_first(conversation: Conversation, now: float) -> Turn | None:
     return Turn(conversation, (ringback, Commit(ev.OfCallee(intent))))
 
 
-def _dial_callee(conversation: Conversation) -> Turn:
+def _dial_callee(conversation: Conversation, now: float) -> Turn:
     callee = conversation.callee
     if conversation.rung or callee.state is not State.PLANNED:
         return Turn(conversation)
     originate = Originate(callee.id, callee.number, callee.caller_id, callee.ring_timeout)
-    return Turn(replace(conversation, rung=True), (originate,))
+    # It rings from now on, however long it waited for its turn.
+    callee = replace(callee, timers={"ring": now + callee.ring_timeout + RING_GRACE})
+    return Turn(replace(conversation, rung=True, callee=callee), (originate,))
 
 
 def _callee_next(conversation: Conversation, now: float) -> Turn | None:

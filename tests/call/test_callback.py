@@ -21,7 +21,7 @@ from orchestrator.call.conversation import BUSY, FAILED, NO_ANSWER, Phase
 from orchestrator.call.facts import Answer, Connected, Dialing, NotRecorded, Rings, Undialed
 from orchestrator.call.machine import next_timer
 from orchestrator.call.outcome import Outcome
-from orchestrator.call.state import HANGUP_TRIES, State
+from orchestrator.call.state import HANGUP_TRIES, RING_GRACE, State
 from tests.call.callbacks import ANSWER, CALL, PLAIN, PLANNED, SECOND, T0, TO, Story
 
 BUSY_CALLEE = (ev.Accepted(), ev.Ended(17, 486))
@@ -114,6 +114,15 @@ def test_an_intent_that_comes_back_twice_dials_once() -> None:
     story = Story(commits=False).answered()
     story.feed(*story.held_back, *story.held_back)
     assert [command.channel for command in story.commands if isinstance(command, Originate)] == [CALL, TO]
+
+
+def test_the_callee_rings_as_long_as_planned_however_long_its_turn_took_to_come() -> None:
+    story = Story(commits=False).answered()
+    story.after(SECOND.ring_timeout - 1).feed(*story.held_back).callee(ev.Accepted(), ev.Ringing())
+    dialled = story.now
+    story.wait_for("callee:ring")
+    assert story.now == dialled + SECOND.ring_timeout + RING_GRACE
+    assert story.callee(ev.Ended(19)).feed(ev.Ended(16)).over().outcome == "no_answer"
 
 
 def test_an_intent_that_comes_back_after_the_caller_has_gone_dials_nobody() -> None:
