@@ -19,7 +19,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from orchestrator.call import events as ev
-from orchestrator.call.commands import Commit, Originate, Ringback
+from orchestrator.call.commands import Commit, Hangup, Originate, Ringback
 from orchestrator.call.conversation import LEG_SLACK, PLAYS, TEXT, Conversation, Phase, Turn, new_conversation
 from orchestrator.call.ending import end
 from orchestrator.call.facts import Fact, Leg, Over, Undialed
@@ -75,6 +75,8 @@ def _route(conversation: Conversation, event: ev.CallEvent, now: float) -> Turn:
             return _plan(conversation, event, now)
         case ev.TimerFired(timer=name):
             leg, of_leg, its_timer = name.partition(":")
+            if name == "callee:ring" and _waits(conversation):
+                return _turn_missed(conversation, now)
             if not of_leg:
                 return timer(conversation, name, now)
             return _leg(
@@ -164,14 +166,29 @@ def _caller_first(conversation: Conversation, now: float) -> Turn | None:
     return Turn(conversation, (ringback, Commit(ev.OfCallee(intent))))
 
 
+def _waits(conversation: Conversation) -> bool:
+    return conversation.callee.state is State.PLANNED and not conversation.rung
+
+
 def _dial_callee(conversation: Conversation, now: float) -> Turn:
     callee = conversation.callee
-    if conversation.rung or callee.state is not State.PLANNED:
+    if not _waits(conversation):
         return Turn(conversation)
     originate = Originate(callee.id, callee.number, callee.caller_id, callee.ring_timeout)
     # It rings from now on, however long it waited for its turn.
     callee = replace(callee, timers={"ring": now + callee.ring_timeout + RING_GRACE})
     return Turn(replace(conversation, rung=True, callee=callee), (originate,))
+
+
+def _turn_missed(conversation: Conversation, now: float) -> Turn:
+    """The callee was not dialled for so long that nobody would wait any longer. Should a crash have hidden
+    that it was, it is hung up."""
+    due = conversation.callee.timers.get("ring")
+    if due is None or now < due:
+        return Turn(conversation)
+    never = "its turn to be rung did not come in time"
+    call, _, facts = end(conversation.callee, now, Outcome.FAILED, never, by="orchestrator", certain=False)
+    return _with_leg(conversation, "callee", Step(call, (Hangup(call.id),), facts), now)
 
 
 def _callee_next(conversation: Conversation, now: float) -> Turn | None:

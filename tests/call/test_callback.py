@@ -125,6 +125,20 @@ def test_the_callee_rings_as_long_as_planned_however_long_its_turn_took_to_come(
     assert story.callee(ev.Ended(19)).feed(ev.Ended(16)).over().outcome == "no_answer"
 
 
+def test_a_callee_whose_turn_does_not_come_has_not_failed_to_answer() -> None:
+    story = Story(replace(PLANNED, second=replace(SECOND, record=False)), commits=False).answered()
+    story.new_commands()
+    story.wait_for("callee:ring")
+    assert story.it.phase is Phase.TELLING
+    assert story.it.play == FAILED
+    story.feed(*story.held_back).hear().feed(ev.Ended(16))
+    assert not any(isinstance(command, Originate) for command in story.commands)
+    assert Hangup(TO) in story.commands
+    over = story.over()
+    assert (over.outcome, over.leg) == (Outcome.FAILED, "callee")
+    assert "did not come in time" in over.reason
+
+
 def test_an_intent_that_comes_back_after_the_caller_has_gone_dials_nobody() -> None:
     story = Story(commits=False).answered().feed(ev.Ended(16))
     story.feed(*story.held_back)
