@@ -9,7 +9,7 @@ bridge (measured on 22.10.1). Its `name` is the application's, by which a worker
 
 import math
 from collections.abc import Sequence
-from urllib.parse import quote
+from functools import lru_cache
 
 import msgspec
 
@@ -138,6 +138,7 @@ def stored(recording: str) -> RestCall:
     return RestCall("GET", f"recordings/stored/{_id(recording, 'recording')}")
 
 
+@lru_cache(maxsize=4096)
 def media_uri(prefix: str, sound: str) -> str:
     """The media URI of a library sound. Raises `Unfit`."""
     return f"sound:{prefix}/{check_sound(sound)}"
@@ -176,4 +177,5 @@ def _channel(channel: str) -> str:
 
 
 def _id(value: str, what: str) -> str:
-    return quote(check_id(value, what), safe="")
+    """Percent-encoded: of what an id may hold, only the colon has to be."""
+    return check_id(value, what).replace(":", "%3A")
