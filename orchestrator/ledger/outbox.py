@@ -37,7 +37,7 @@ def enqueue(db: sqlite3.Connection, outgoing: Sequence[Outgoing]) -> list[Delive
 
 
 def _stopped(db: sqlite3.Connection, lanes: Collection[str]) -> set[str]:
-    if db.execute("SELECT 1 FROM outbox WHERE state = 'stopped' LIMIT 1").fetchone() is None:
+    if not lanes or db.execute("SELECT 1 FROM outbox WHERE state = 'stopped' LIMIT 1").fetchone() is None:
         return set()
     query = "SELECT DISTINCT lane FROM outbox WHERE state = 'stopped' AND lane IN (VALUES {rows})"
     return {row[0] for row in execute_many(db, query, [(lane,) for lane in lanes])}

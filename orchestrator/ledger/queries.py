@@ -247,12 +247,13 @@ def request_cancel(db: sqlite3.Connection, job_id: str) -> JobRow | None:
 
 
 def journal(db: sqlite3.Connection, lines: Sequence[tuple[str, Entry]]) -> None:
-    """Write (call id, entry) lines. A line that is there already stays as it is."""
+    """Write (call id, entry) lines. One that is there already stays as it is; one of no call is left out."""
     execute_many(
         db,
+        # A join would have SQLite put the rows into a table first.
         "INSERT OR IGNORE INTO journal (call, n, at, event)"
-        " SELECT calls.number, e.column2, e.column3, e.column4"
-        " FROM (VALUES {rows}) AS e JOIN calls ON calls.id = e.column1",
+        " SELECT (SELECT number FROM calls WHERE id = e.column1), e.column2, e.column3, e.column4"
+        " FROM (VALUES {rows}) AS e",
         [(call, entry.n, entry.at, _encode(entry.event)) for call, entry in lines],
     )
 
