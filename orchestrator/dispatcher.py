@@ -201,11 +201,12 @@ class NodeDispatcher:
     async def _pull(self, now: float) -> float:
         """Claim and dial what the pace allows now. Seconds until it is worth looking again."""
         several = 1 + int(CLAIM_AHEAD * self._rate(now))
+        calls = max(1, self._room(now) // 2)  # each may be a callback, which takes two lines
         claimed = await self._ledger.claim(
             self._config.name,
             self._config.caller_ids,
             now,
-            min(several, self._room(now)),
+            min(several, calls),
             self._only,
             self._limits,
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.call import events as ev
 from orchestrator.dispatcher import Doorbell
 from orchestrator.guard.seal import Seal
 from orchestrator.ledger.records import JobState
@@ -53,6 +54,15 @@ async def test_a_node_never_has_more_calls_than_it_may_and_uses_what_is_freed_at
         assert on.pbx.most == 7
         # A call lasts 3.6 s; five rounds with nothing but a moment between them.
         assert now() - EPOCH < 5 * 3.6 + 1
+
+
+@virtual
+async def test_callbacks_that_are_claimed_together_take_no_more_lines_than_the_node_has() -> None:
+    async with floor(node(max_calls=6, max_cps=1000.0), far=(RINGS,)) as on:
+        second = ev.Second(number="+12025550100", ring_timeout=30.0)
+        await on.submit(*(new_job(id, caller="+12025550112", second=second) for id in ids(9)))
+        await asyncio.sleep(1)
+        assert on.live.on_node("ast1") == 6
 
 
 @virtual

@@ -6,7 +6,7 @@ from orchestrator.ledger.postgresql import slots
 from orchestrator.ledger.postgresql.connection import connect
 from orchestrator.ledger.postgresql.slots import LOST, SPARE, Limits
 from tests.fakes import EPOCH, new_job
-from tests.ledger.test_many_workers import seated
+from tests.ledger.test_many_workers import SECOND, seated
 
 NOW = EPOCH + 1
 
@@ -51,3 +51,11 @@ async def test_claims_do_not_wait_for_a_worker_that_stands_still_while_it_confir
                     assert len((await two.claim("ast1", [], NOW + LOST + 2, 1)).claims) == 1
         finally:
             await db.close()
+
+
+async def test_callbacks_that_are_claimed_together_take_no_more_lines_than_the_node_has(url: str) -> None:
+    limits = {"ast1": Limits(max_cps=1000.0, max_calls=5)}
+    async with seated(url, "w1", limits) as (one, _):
+        await one.submit([new_job(f"job-{n}", caller="+12025550112", second=SECOND) for n in range(9)])
+        claims = [len((await one.claim("ast1", [], NOW + n, 9)).claims) for n in range(4)]
+        assert claims == [2, 1, 0, 0]  # with one line left, one more is begun all the same

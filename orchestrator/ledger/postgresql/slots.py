@@ -83,7 +83,8 @@ async def slots_of(
     if limits.starts <= starts:
         return Room(0, 0.0, _look_again(now, soonest, frees))
     several = 1 + int((soonest + AHEAD - first) / limits.gap)
-    return Room(min(limit, several, limits.starts - starts, limits.max_calls - live), first)
+    calls = max(1, (limits.max_calls - live) // 2)  # each may be a callback, which takes two lines
+    return Room(min(limit, several, limits.starts - starts, calls), first)
 
 
 async def reserve(
