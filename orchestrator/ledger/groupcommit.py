@@ -292,6 +292,7 @@ class GroupCommit:
         changes = self._db.total_changes
         if now - self._tidied_at >= TIDY_EVERY and changes != self._tidied and not self._closed:
             self._tidied_at, self._tidied = now, changes
+            self._set_timer(None)  # what was posted by those just told of it waits for the connection
             self._on_thread(lambda: self._tidy(self._db), self._tidied_up)
         elif self._gathered and self._timer is None and not self._closed:
             self._gather(any(part.soon for part in self._gathered))

@@ -318,3 +318,28 @@ async def test_tidying_happens_between_commits_and_only_after_changes(
     await commits.call(lambda db: db.execute("SELECT 1").fetchone())
     assert tidied == [False]
     await commits.close()
+
+
+async def test_what_is_posted_when_a_commit_is_told_of_waits_for_the_tidying(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groupcommit, "TIDY_EVERY", 0.0)
+    tidying, go_on = threading.Event(), threading.Event()
+
+    def tidy(db: sqlite3.Connection) -> None:
+        tidying.set()
+        go_on.wait(10)
+
+    commits = GroupCommit(bench.connect, 0.0, tidy)
+    await commits.open()
+
+    def then(one: object) -> None:
+        commits.post(put(2))
+
+    commits.post(put(1), then)
+    await until(tidying.is_set)
+    assert bench.statements.count("BEGIN IMMEDIATE") == 1
+    go_on.set()
+    await until(lambda: commits.waiting == 0)
+    await commits.close()
+    assert bench.stored() == [1, 2]
