@@ -39,6 +39,7 @@ class SecondLegs:
 
     async def run(self) -> None:
         """Serve them in the order in which they came, until cancelled."""
+        loop = asyncio.get_running_loop()
         while True:
             leg = await self._waiting.get()
             if not leg.waits():
@@ -46,7 +47,7 @@ class SecondLegs:
             await asyncio.sleep(self._next_start())
             await self._turn(leg)
             if leg.waits():
-                leg.begin()
+                loop.call_soon(leg.begin)  # a fault in one call's step is not the others'
             else:  # what is booked for it is not made
                 self._ledger.made(leg.channel, self._clock())
 

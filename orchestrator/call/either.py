@@ -51,6 +51,8 @@ def channels(call: AnyCall) -> tuple[str, ...]:
 def just_known(before: AnyCall, after: AnyCall) -> str | None:
     """The channel of which it is known since this step that the PBX made it, or never will; None where there
     is none. While an originate is lost, or is hung up before it was confirmed, it may still be made."""
+    if isinstance(before, Call) and before.dialed_at is not None:
+        return None  # as at most of its steps
     for was, now in zip(_legs(before), _legs(after), strict=True):
         if _may_come(was) and not _may_come(now):
             return was.id
