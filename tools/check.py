@@ -38,7 +38,7 @@ def main() -> int:
         return 1
     print("── tests ".ljust(78, "─"), flush=True)
     # Half of the time goes by while calls ring and are listened to: more workers than cores wait together.
-    workers = str(min(4, 1 + (os.cpu_count() or 1)))
+    workers = str(min(6, 2 * (os.cpu_count() or 1)))
     # The tests' closing line is the last thing printed, so that nobody has to look for it.
     order = ["--dist", "loadfile", "--no-loadscope-reorder"]
     tests = ["pytest", "-n", workers, *order, "-q", "-m", "not alone", *more]
