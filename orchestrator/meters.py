@@ -2,9 +2,8 @@
 
 from functools import cache
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from orchestrator import tally
 from orchestrator.call.facts import Over
 from orchestrator.ledger.records import Claimed
 from orchestrator.notify.delivery import Tally
@@ -18,8 +17,8 @@ class Meters:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         r = self.registry
-        self.dials = tally.Counter("orchestrator_dials_total", "Originates sent.", ["pbx"], registry=r)
-        self.calls = tally.Counter("orchestrator_calls_total", "Calls ended.", ["pbx", "outcome"], registry=r)
+        self.dials = Counter("orchestrator_dials_total", "Originates sent.", ["pbx"], registry=r)
+        self.calls = Counter("orchestrator_calls_total", "Calls ended.", ["pbx", "outcome"], registry=r)
         self.live = Gauge("orchestrator_live_calls", "Calls that live now.", ["pbx"], registry=r)
         self.connected = Gauge("orchestrator_pbx_connected", "1 while connected.", ["pbx"], registry=r)
         self.health = Gauge(
@@ -34,7 +33,7 @@ class Meters:
         self.cps = Gauge(
             "orchestrator_node_cps", "Starts a second that a node may make now.", ["pbx"], registry=r
         )
-        self.originate_seconds = tally.Histogram(
+        self.originate_seconds = Histogram(
             "orchestrator_originate_seconds",
             "From asking for a call to the PBX's answer.",
             ["pbx"],
@@ -42,17 +41,17 @@ class Meters:
             registry=r,
         )
         self.ready = Gauge("orchestrator_ready", "1 while calls can be made.", registry=r)
-        self.ring_seconds = tally.Histogram(
+        self.ring_seconds = Histogram(
             "orchestrator_ring_seconds",
             "From ringing to answer or end.",
             ["pbx"],
             buckets=_SECONDS,
             registry=r,
         )
-        self.talk_seconds = tally.Histogram(
+        self.talk_seconds = Histogram(
             "orchestrator_talk_seconds", "From answer to end.", ["pbx"], buckets=_SECONDS, registry=r
         )
-        self.reaction_seconds = tally.Histogram(
+        self.reaction_seconds = Histogram(
             "orchestrator_reaction_seconds",
             "From an answered call's hand-over to its first play request.",
             ["pbx"],
@@ -65,19 +64,19 @@ class Meters:
         self.ledger_waiting = Gauge("orchestrator_ledger_waiting", "Writes not committed yet.", registry=r)
         self.jobs = Gauge("orchestrator_jobs", "Jobs not ended.", ["state"], registry=r)
         self.outbox = Gauge("orchestrator_outbox", "Notifications not delivered.", ["state"], registry=r)
-        self.deliveries = tally.Counter(
+        self.deliveries = Counter(
             "orchestrator_deliveries_total", "Notifications by what became of them.", ["outcome"], registry=r
         )
-        self.delivery_seconds = tally.Histogram(
+        self.delivery_seconds = Histogram(
             "orchestrator_delivery_seconds", "From event to delivery.", buckets=_SECONDS, registry=r
-        ).labels()
+        )
         self.http_requests = Counter(
             "orchestrator_http_requests_total",
             "Requests to the HTTP API.",
             ["method", "route", "status"],
             registry=r,
         )
-        self.http_seconds = tally.Histogram(
+        self.http_seconds = Histogram(
             "orchestrator_http_seconds",
             "From a request's head to its answer; streams are left out.",
             ["route"],
