@@ -75,7 +75,7 @@ def _route(conversation: Conversation, event: ev.CallEvent, now: float) -> Turn:
             return _plan(conversation, event, now)
         case ev.TimerFired(timer=name):
             leg, of_leg, its_timer = name.partition(":")
-            if name == "callee:ring" and _waits(conversation):
+            if name == "callee:ring" and callee_waits(conversation):
                 return _turn_missed(conversation, now)
             if not of_leg:
                 return timer(conversation, name, now)
@@ -166,13 +166,14 @@ def _caller_first(conversation: Conversation, now: float) -> Turn | None:
     return Turn(conversation, (ringback, Commit(ev.OfCallee(intent))))
 
 
-def _waits(conversation: Conversation) -> bool:
+def callee_waits(conversation: Conversation) -> bool:
+    """Whether the callee is still to be dialled."""
     return conversation.callee.state is State.PLANNED and not conversation.rung
 
 
 def _dial_callee(conversation: Conversation, now: float) -> Turn:
     callee = conversation.callee
-    if not _waits(conversation):
+    if not callee_waits(conversation):
         return Turn(conversation)
     originate = Originate(callee.id, callee.number, callee.caller_id, callee.ring_timeout)
     # It rings from now on, however long it waited for its turn.

@@ -61,7 +61,7 @@ def just_known(before: AnyCall, after: AnyCall) -> str | None:
 
 def callee_waits(call: AnyCall) -> bool:
     """Whether it is a callback whose callee is still to be dialled."""
-    return isinstance(call, Conversation) and call.callee.state is State.PLANNED and not call.rung
+    return isinstance(call, Conversation) and callback.callee_waits(call)
 
 
 def _legs(call: AnyCall) -> tuple[Call, ...]:
