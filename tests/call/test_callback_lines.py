@@ -96,8 +96,8 @@ class Lines:
                 self.talked = self.talked or self.bridged
                 self.tell(channel, ev.Bridged() if self.bridged else ev.BridgeRefused(404, "no such channel"))
             case Record(recording=recording):
-                self.recorded = self.bridged
-                if self.recorded:
+                self.recorded = self.recorded or self.bridged  # asked again, what was recorded stays
+                if self.bridged:
                     self.tell(channel, ev.RecordingStarted(recording))
             case StopRecording(recording=recording):
                 self.tell(channel, ev.RecordingFinished(recording, self.recorded))
