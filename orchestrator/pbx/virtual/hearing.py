@@ -9,6 +9,7 @@ import sys
 
 from orchestrator.audio.wav import SAMPLE_RATE
 from orchestrator.pbx.virtual.clips import Clip, samples_of
+from orchestrator.pbx.virtual.timeline import at_sample
 
 MAX_SPANS = 5_000
 """Spans that one ear keeps: over an hour of speech. What comes after is not kept."""
@@ -47,7 +48,7 @@ class Ear:
     __slots__ = ("_now_heard", "_spans", "since")
 
     def __init__(self, since: float) -> None:
-        self.since = since
+        self.since = at_sample(since)
         self._spans: list[_Span] = []
         self._now_heard: dict[Sounding, _Span] = {}
 
@@ -55,6 +56,7 @@ class Ear:
         """It is heard from now on."""
         if sounding in self._now_heard or len(self._spans) >= MAX_SPANS:
             return
+        now = at_sample(now)
         span = _Span(sounding.clip, now, max(0, sounding.position(now)))
         self._now_heard[sounding] = span
         self._spans.append(span)
@@ -63,7 +65,7 @@ class Ear:
         """It is heard no more."""
         span = self._now_heard.pop(sounding, None)
         if span is not None:
-            span.ended = now
+            span.ended = at_sample(now)
 
     def close(self, now: float) -> None:
         """Nothing is heard any more."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from orchestrator.audio.wav import SAMPLE_RATE
 from orchestrator.pbx.virtual.clips import Clip
 from orchestrator.pbx.virtual.hearing import Sounding
-from orchestrator.pbx.virtual.timeline import Timeline, Timer
+from orchestrator.pbx.virtual.timeline import Timeline, Timer, at_sample
 
 
 class Playing:
@@ -64,7 +64,7 @@ class Playing:
     def pause(self) -> None:
         """Keep still until `resume`."""
         if self._sounding is not None:
-            now = self._timeline.now()
+            now = at_sample(self._timeline.now())
             self._offset = self._sounding.position(now)
             self.paused = True
             self._hush(now)
@@ -79,13 +79,14 @@ class Playing:
         """Go on so much later (or earlier) in the present clip; None: from its beginning."""
         if self._sounding is None:
             return
-        now = self._timeline.now()
+        now = at_sample(self._timeline.now())
         position = self._sounding.position(now)
         self._hush(now)
         self._offset = 0 if seconds is None else max(0, position + round(seconds * SAMPLE_RATE))
         self._sound(now)
 
     def _sound(self, at: float) -> None:
+        at = at_sample(at)
         clip = self._clips[self._number]
         self._sounding = Sounding(clip, at, self._offset)
         self._sounds(self._sounding, at)

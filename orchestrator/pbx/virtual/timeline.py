@@ -9,6 +9,8 @@ import heapq
 from collections.abc import Callable
 from typing import Protocol
 
+from orchestrator.audio.wav import SAMPLE_RATE
+
 Act = Callable[[], None]
 
 
@@ -30,6 +32,12 @@ class Timeline(Protocol):
 
     def soon(self, act: Act) -> None:
         """Do it after what is being done now, in the order in which it was asked for."""
+
+
+def at_sample(when: float) -> float:
+    """The instant of the sample nearest to `when`. What is heard begins and ends at such instants alone: the
+    distance of any two is then a whole number of samples, whichever of them is counted from."""
+    return round(when * SAMPLE_RATE) / SAMPLE_RATE
 
 
 class LoopTimeline:
