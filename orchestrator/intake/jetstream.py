@@ -26,6 +26,7 @@ from orchestrator.intake.accept import MAX_JOB_BYTES
 from orchestrator.intake.desk import Desk, Fate, Message, Refused
 from orchestrator.intake.options import Intake
 from orchestrator.intake.source import LAG_EVERY, IntakeDown, Replies, Source, reason_of
+from orchestrator.intake.vanished import Watch
 from orchestrator.notify.delivery import Delivery
 from orchestrator.notify.payload import CONTENT_TYPE
 from orchestrator.notify.schedule import Answered, Failed, Response
@@ -131,20 +132,25 @@ class NatsSource:
         asked_for = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{self._intake.group}"
         looked_at = 0.0
         loop = asyncio.get_running_loop()
+        watch = Watch(self._intake.name)
         while True:
             await desk.room()
             request = {"batch": self._intake.prefetch, "expires": int(PULL_FOR * 1e9)}
             await client.publish(asked_for, json.dumps(request).encode(), reply=inbox)
-            left = self._intake.prefetch
-            while left > 0:
+            left = most = self._intake.prefetch
+            over = False
+            while left > 0 and not over:
                 messages, over = await _arrived(arriving, left)
                 if messages:
                     await self._take(client, jetstream, messages, desk)
-                left = 0 if over else left - len(messages)
-                if loop.time() - looked_at >= LAG_EVERY:
+                left -= len(messages)
+                idle = over and left == most
+                if idle or loop.time() - looked_at >= LAG_EVERY:
                     info = await jetstream.consumer_info(stream, self._intake.group)
                     desk.lag((info.num_pending or 0) + (info.num_ack_pending or 0))
                     looked_at = loop.time()
+                    if idle:
+                        await watch.nothing_came(client, jetstream, info)
 
     async def _take(
         self, client: Client, jetstream: JetStreamContext, messages: Sequence[Msg], desk: Desk

@@ -3,7 +3,6 @@ how to say the same thing twice without saying two things. They look into the qu
 
 import asyncio
 import contextlib
-import datetime
 import json
 import os
 from collections.abc import AsyncIterator, Sequence
@@ -142,14 +141,7 @@ class NatsProducer:
     async def left(self) -> int:
         # By the consumer's account. A server that was killed may keep messages in a work queue although they
         # were acknowledged (seen with 2.9.10); it never delivers them again.
-        # Or it counts one as not acknowledged that is in the stream no more: neither is that delivered again,
-        # though somebody asks and it was due long ago.
         info = await self._client.jetstream(timeout=5).consumer_info(JOBS.replace(".", "-"), "orchestrator")
-        last = info.delivered.last_active if info.delivered is not None else None
-        due = datetime.timedelta(seconds=3 * (info.config.ack_wait or 30.0))
-        asked_in_vain = last is not None and datetime.datetime.now(datetime.UTC) - last > due
-        if not info.num_pending and info.num_waiting and asked_in_vain:
-            return 0
         return int(info.num_pending or 0) + int(info.num_ack_pending or 0)
 
     async def _all(self, subject: str) -> list[tuple[dict[str, str], bytes]]:

@@ -66,11 +66,11 @@ class Server:
                 )
             time.sleep(0.02)
 
-    def kill(self) -> None:
-        """End it as a crash would, with all its children."""
+    def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
+        """End it, with all its children: as a crash would, or by the signal given."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+                os.killpg(self._process.pid, how)
             self._process.wait()
             self._process = None
 
