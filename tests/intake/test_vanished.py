@@ -21,6 +21,11 @@ pytestmark = pytest.mark.real
 DELIVERED, AFTERWARDS = 400, 5
 
 
+def account_in(folder: Path) -> Path:
+    """Where the server keeps what it knows of its consumer."""
+    return next(folder.rglob("o.dat"))
+
+
 @contextlib.asynccontextmanager
 async def behind(folder: Path) -> AsyncIterator[Server]:
     """A server whose consumer waits for `DELIVERED` messages, of which the stream has but the last, and tries
@@ -46,10 +51,8 @@ async def behind(folder: Path) -> AsyncIterator[Server]:
             await stream.publish("jobs", job(user_data=str(n)))
         pull = await stream.pull_subscribe("jobs", "orchestrator")
         messages = await pull.fetch(DELIVERED)
-        account = next(folder.rglob("o.dat"))
-        async with asyncio.timeout(20):
-            while len(account.read_bytes()) < 2 * DELIVERED:  # it is written a moment later
-                await asyncio.sleep(0.02)
+        account = account_in(folder)
+        await until(lambda: len(account.read_bytes()) > 2 * DELIVERED, 20)  # it is written a moment later
         older = account.read_bytes()
         for message in messages[:-1]:
             await message.ack_sync()
