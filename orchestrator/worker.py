@@ -207,6 +207,7 @@ class Worker:
 
         Raises as `run` does.
         """
+        fault: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 keep = [
@@ -226,15 +227,18 @@ class Worker:
                 for task in (*keep, *ends):
                     task.cancel()
         except* (PbxError, LeaseLost) as several:
-            raise _first(several) from None
+            fault = _first(several)  # raised in here, Python before 3.11.4 would make a group of it
         finally:
             self.live.close()
+        if fault is not None:
+            raise fault
 
     async def run(self, stop: asyncio.Event, *also: Coroutine[None, None, None]) -> None:
         """Work until `stop` is set, then drain. `also` is done meanwhile.
 
         Raises `PbxConfigError` when a PBX refuses us for good, and whatever breaks the ledger.
         """
+        fault: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 keep = [
@@ -266,10 +270,12 @@ class Worker:
                 for task in keep:
                     task.cancel()
         except* (PbxError, NotifyError, LeaseLost) as several:
-            raise _first(several) from None
+            fault = _first(several)
         finally:
             self.live.close()
             await self.intakes.close()
+        if fault is not None:
+            raise fault
 
     async def _take_jobs(self) -> None:
         """Take jobs from the queues that are configured, while there is room."""

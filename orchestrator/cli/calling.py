@@ -114,19 +114,22 @@ class Following:
         caught = {number: signal.getsignal(number) for number in _STOPPING}
         for number in caught:
             loop.add_signal_handler(number, self._interrupt)
+        quits = False
         try:
             async with asyncio.TaskGroup() as group:
                 told = await self._follow(group)
                 summary = await self._settle()
                 self._stop.set()
         except* _Quit:
-            raise Failure(
-                "left at once; see how it went on with: orchestrator show " + self._job_id, INTERRUPTED
-            ) from None
+            quits = True
         finally:
             for number, before in caught.items():
                 loop.remove_signal_handler(number)
                 signal.signal(number, before)
+        if quits:
+            raise Failure(
+                "left at once; see how it went on with: orchestrator show " + self._job_id, INTERRUPTED
+            )
         self._display.end(told, summary)
         return 0 if told.job.outcome == "completed" else WORK_FAILED
 
