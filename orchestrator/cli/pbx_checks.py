@@ -16,7 +16,7 @@ from orchestrator.cli.speech_checks import Probe, heard
 from orchestrator.config import ConfigError
 from orchestrator.config import Pbx as PbxConfig
 from orchestrator.pbx.ari import sounds, wire
-from orchestrator.pbx.ari.handshake import EventStream, narrow_events, open_events
+from orchestrator.pbx.ari.handshake import WebSocket, narrow_events, open_socket
 from orchestrator.pbx.ari.pooled import exchange, open_session
 from orchestrator.pbx.ari.requests import RestCall
 from orchestrator.pbx.ari.settings import AriSettings
@@ -68,7 +68,7 @@ async def _check_asterisk(
     rows: list[Row] = []
     try:
         async with asyncio.timeout(3 * pbx.request_timeout), open_session(settings) as http:
-            events = await open_events(http, settings)
+            events = await open_socket(http, settings, settings.app)
             try:
                 async for row in _ask(http, events, settings, pbx, library, worker_runs, probe):
                     rows.append(row)  # noqa: PERF401 - what was found before a fault is kept
@@ -86,7 +86,7 @@ async def _check_asterisk(
 
 async def _ask(
     http: aiohttp.ClientSession,
-    events: EventStream,
+    events: WebSocket,
     settings: AriSettings,
     pbx: PbxConfig,
     library: Library | None,
@@ -116,7 +116,7 @@ async def _ask(
         yield row
 
 
-async def _check_transport(events: EventStream, settings: AriSettings, pbx: PbxConfig) -> Row:
+async def _check_transport(events: WebSocket, settings: AriSettings, pbx: PbxConfig) -> Row:
     what = f"pbx {pbx.name}"
     if pbx.transport == "http":
         return Row("ok", what, "requests go over HTTP, as configured")

@@ -8,7 +8,7 @@ from orchestrator.cli.fail import UNREACHABLE, UNUSABLE, Failure
 from orchestrator.config import Config
 from orchestrator.config import Pbx as PbxConfig
 from orchestrator.pbx.ari import sounds
-from orchestrator.pbx.ari.handshake import narrow_events, open_events
+from orchestrator.pbx.ari.handshake import narrow_events, open_socket
 from orchestrator.pbx.ari.pooled import open_session
 from orchestrator.pbx.errors import PbxConfigError, PbxError
 from orchestrator.pbx.esl.sounds import check as check_files
@@ -57,7 +57,7 @@ async def _look(pbx: PbxConfig, wanted: Sequence[str]) -> Failure | None:
 async def _sounds_of_asterisk(pbx: PbxConfig, wanted: Sequence[str]) -> SoundCheck:
     settings = ari_settings(pbx, probe_app())
     async with open_session(settings) as http:
-        events = await open_events(http, settings)
+        events = await open_socket(http, settings, settings.app)
         try:
             await narrow_events(http, settings)
             return await sounds.check(http, settings, wanted)

@@ -16,7 +16,7 @@ from orchestrator.call.commands import StopPlay
 from orchestrator.call.events import Ended, Ready, Refused
 from orchestrator.pbx.ari import census, recordings, sounds, wire
 from orchestrator.pbx.ari.connection import Connection, Replaced
-from orchestrator.pbx.ari.handshake import AddressNotFound, open_events
+from orchestrator.pbx.ari.handshake import AddressNotFound, open_socket
 from orchestrator.pbx.ari.pooled import exchange, open_session
 from orchestrator.pbx.ari.requests import RestCall, bridge
 from orchestrator.pbx.ari.rest import Full, RequestTable, unsent
@@ -163,15 +163,15 @@ class AriPbx:
         if not self._may_connect():  # Asterisk would take the application from who owns it now
             return PbxUnreachable(f"pbx {self.name}: it is not certain that its calls are still ours")
         try:
-            events = await open_events(http, self._settings)
+            events = await open_socket(http, self._settings, self._settings.app)
+            connection = Connection(self._settings, http, events, self._table, self._tell, self._left)
             try:
-                connection = Connection(self._settings, http, events, self._table, self._tell, self._left)
                 await connection.run(lambda transport: self._up(connection, transport))
             finally:
                 self._connection = None
                 self._ready_at.clear()
                 self._tell_all(self._table.lose_all("the connection was lost").told)
-                await events.close()
+                await connection.close()
         except PbxError as fault:
             return fault
         return PbxUnreachable(f"pbx {self.name}: the connection ended")

@@ -15,23 +15,28 @@ from orchestrator.pbx.ari.settings import AriSettings
 from orchestrator.pbx.ari.wire import EVENT_TYPES
 from orchestrator.pbx.errors import PbxConfigError, PbxUnreachable
 
-EventStream = aiohttp.ClientWebSocketResponse[bool]
+FAREWELL = 0.5
+"""Seconds for the peer to close its side too."""
+WebSocket = aiohttp.ClientWebSocketResponse[bool]
 
 
 class AddressNotFound(PbxConfigError):
     """404: the path is wrong, or Asterisk is still loading its ARI modules."""
 
 
-async def open_events(http: aiohttp.ClientSession, settings: AriSettings) -> EventStream:
-    """The application's event stream. Raises `PbxConfigError` or `PbxUnreachable`."""
+async def open_socket(http: aiohttp.ClientSession, settings: AriSettings, app: str) -> WebSocket:
+    """The WebSocket of the application `app`: its events, and the answers to requests that leave over it.
+
+    Raises `PbxConfigError` or `PbxUnreachable`.
+    """
     node = f"pbx {settings.name}"
-    url: URL = address(settings, "events").with_query(app=settings.app, subscribeAll="false")
+    url: URL = address(settings, "events").with_query(app=app, subscribeAll="false")
     try:
         async with asyncio.timeout(settings.request_timeout):
             return await http.ws_connect(
                 url,
                 autoping=False,  # `Connection` keeps the link alive, at less cost a frame
-                timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+                timeout=aiohttp.ClientWSTimeout(ws_close=FAREWELL),
                 decode_text=False,
             )
     except aiohttp.WSServerHandshakeError as fault:

@@ -25,7 +25,7 @@ def open_session(settings: AriSettings) -> aiohttp.ClientSession:
         # Asterisk closes an idle connection after 15 s (session_keep_alive); be the first to let go.
         connector=aiohttp.TCPConnector(limit=settings.http_connections + 4, keepalive_timeout=10),
         headers={"Authorization": credentials},
-        # `exchange` and `open_events` keep time themselves: aiohttp's own timer can swallow a cancellation
+        # `exchange` and `open_socket` keep time themselves: aiohttp's own timer can swallow a cancellation
         # that comes at the same moment, and a lane that missed its cancellation would never end.
         timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
     )

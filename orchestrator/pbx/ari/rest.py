@@ -33,6 +33,9 @@ class Outgoing(msgspec.Struct, frozen=True):
 
     id: int
     call: RestCall
+    dials: bool = False
+    """An originate, or what must not overtake one: asked after a channel that is still to be made, Asterisk
+    would say that there is none."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -61,6 +64,8 @@ class RequestTable:
     def __init__(self, settings: AriSettings) -> None:
         self._settings = settings
         self._pending: dict[int, _Pending] = {}
+        self._dials: dict[int, str] = {}
+        """The channels of originates that Asterisk may still have before it, also past their deadline."""
         self._last = 0
 
     def __len__(self) -> int:
@@ -101,7 +106,8 @@ class RequestTable:
         return pending.request.channel if pending is not None and pending.kind == "play" else ""
 
     def answer(self, number: int, answer: Answer, now: float) -> Outcome:
-        """An answer came. One that nobody awaits (late, or twice) changes nothing."""
+        """An answer came. One that nobody awaits (late, or twice) tells nothing."""
+        self._dials.pop(number, None)
         pending = self._pending.get(number)
         if pending is None:
             return NOTHING
@@ -116,6 +122,7 @@ class RequestTable:
         pending = self._pending.pop(number, None)
         if pending is None:
             return NOTHING
+        self._dials.pop(number, None)
         step = _loss(pending.kind, pending.request, stage, why)
         outcome = self._take(pending.request, step, pending.deadline)
         return outcome if stage == "not_sent" else self._then_stop(pending, outcome, pending.deadline)
@@ -127,7 +134,10 @@ class RequestTable:
         again: list[Outgoing] = []
         for number in due:
             pending = self._pending[number]
+            dialled = self._dials.get(number)
             lost = self.lose(number, _stage(pending), "no answer in time")
+            if dialled is not None and pending.sent:
+                self._dials[number] = dialled  # Asterisk may come to it yet
             told += lost.told
             again += lost.next
             if pending.kind == "ask":
@@ -138,6 +148,7 @@ class RequestTable:
         """The connection is gone, and with it every answer that was still to come. Questions that are to be
         asked on the next one stay, until it has been `resumed`."""
         told: list[Told] = []
+        self._dials.clear()
         for number in list(self._pending):
             told += self.lose(number, _stage(self._pending[number]), why).told
         return Outcome(tuple(told))
@@ -205,7 +216,10 @@ class RequestTable:
         settings = self._settings
         timeout = settings.originate_timeout if kind == "dial" else settings.request_timeout
         self._pending[self._last] = _Pending(kind, request, call, now + timeout)
-        return Outgoing(self._last, call)
+        if kind == "dial":
+            self._dials[self._last] = request.channel
+        dials = kind == "dial" or (kind in ("hangup", "ask") and request.channel in self._dials.values())
+        return Outgoing(self._last, call, dials)
 
 
 def unsent(request: Request, why: str) -> tuple[Told, ...]:

@@ -95,8 +95,10 @@ class FakeAri:
     seen: list[Seen] = field(default_factory=list)
     handshakes: list[web.Request] = field(default_factory=list)
     deaf: bool = False
+    deaf_dials: bool = False
     pings: int = 0
     pongs: list[bytes] = field(default_factory=list)
+    dials: list[tuple[web.Request, web.WebSocketResponse]] = field(default_factory=list)
     _sockets: list[tuple[web.Request, web.WebSocketResponse]] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -151,6 +153,8 @@ class FakeAri:
                 await self._changed.wait()
 
     async def events(self, request: web.Request) -> web.StreamResponse:
+        if request.query["app"].endswith("-dials"):
+            return await self._dials(request)
         self.handshakes.append(request)
         self._changed.set()
         if self.refuse_with is not None:
@@ -177,8 +181,29 @@ class FakeAri:
         await asyncio.Event().wait()
         return socket
 
-    async def _take(self, socket: web.WebSocketResponse, frame: dict[str, Any]) -> None:
-        seen = Seen(frame["method"], frame["uri"], frame.get("message_body", ""), "websocket")
+    async def _dials(self, request: web.Request) -> web.StreamResponse:
+        """The WebSocket of originates: no events, answers alone."""
+        socket = web.WebSocketResponse(max_msg_size=0, autoping=False)
+        await socket.prepare(request)
+        self.dials.append((request, socket))
+        self._changed.set()
+        while True:
+            message = await socket.receive()
+            if self.deaf or self.deaf_dials:
+                break
+            if message.type is WSMsgType.PING:
+                await socket.pong(message.data)
+            elif message.type is WSMsgType.TEXT:
+                await self._take(socket, json.loads(message.data), "dials")
+            else:
+                return socket
+        await asyncio.Event().wait()
+        return socket
+
+    async def _take(
+        self, socket: web.WebSocketResponse, frame: dict[str, Any], via: str = "websocket"
+    ) -> None:
+        seen = Seen(frame["method"], frame["uri"], frame.get("message_body", ""), via)
         reply = self._note(seen)
         for _ in range(reply.times if reply else 0):
             assert reply is not None

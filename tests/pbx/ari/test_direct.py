@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from orchestrator.call.commands import Hangup
-from orchestrator.pbx.ari.connection import _Begun
+from orchestrator.pbx.ari.stream import _Begun
 from tests.pbx.ari.fake_ari import FakeAri, Worker, running, serving, settings_for
 
 
