@@ -78,8 +78,8 @@ class Part:
 
 
 class GroupCommit:
-    """Gathers operations over `interval` seconds and commits them together; over `SOON` at most when somebody
-    waits for one of them.
+    """Gathers operations and commits them together, once in `interval` seconds at most; within `SOON` when
+    somebody waits for one of them, or the last commit is as long ago.
 
     `connect` and `tidy` run on the thread. The connection must not wait for locks by itself. `guard` is asked
     in each transaction; when it raises `LeaseLost`, nothing is or will be written any more.
@@ -108,7 +108,7 @@ class GroupCommit:
         self._closed = False
         self._lost: LeaseLost | None = None
         self._locked_since: float | None = None
-        self._tidied_at = self._loop.time()
+        self._began_at = self._tidied_at = self._loop.time()
         self._tidied = 0
         self._thread: threading.Thread | None = None
         self._db: sqlite3.Connection
@@ -215,8 +215,10 @@ class GroupCommit:
             self._gather(part.soon)
 
     def _gather(self, soon: bool) -> None:
-        """Commit after a while; after a short one if something waits for it."""
-        self._set_timer(self._soon if soon else self._interval)
+        """Commit after a short while if something waits for it or the last commit is long ago; else when
+        `interval` has passed since that."""
+        due = self._began_at + self._interval - self._loop.time()
+        self._set_timer(self._soon if soon else max(self._soon, due))
         self._hurried = soon
 
     def _set_timer(self, seconds: float | None) -> None:
@@ -230,6 +232,7 @@ class GroupCommit:
     def _flush(self) -> bool:
         """Begin to commit all that waits. False when it cannot be done now and is to be tried again."""
         self._set_timer(None)
+        self._began_at = self._loop.time()
         group, self._stuck, self._gathered = self._stuck + self._gathered, [], []
         self.group += 1
         try:

@@ -276,6 +276,17 @@ async def test_what_somebody_waits_for_is_not_held_up_by_the_interval_nor_is_wha
         assert bench.stored() == [1, 2, 3, 4]
 
 
+async def test_after_a_quiet_time_nothing_is_held_up_by_the_interval(bench: Bench) -> None:
+    async with bench.open(interval=600.0) as commits, asyncio.timeout(10):
+        commits._began_at -= 600.0
+        told = asyncio.Event()
+        commits.post(put(1), lambda result: told.set())
+        await told.wait()
+        commits.post(put(2), lambda result: told.set())
+        assert commits._timer is not None
+        assert commits._timer.when() > asyncio.get_running_loop().time() + 500
+
+
 async def test_what_is_waited_for_while_a_commit_is_on_its_way_comes_soon_after_it(bench: Bench) -> None:
     async with bench.open(interval=600.0) as commits, asyncio.timeout(10):
         going = asyncio.Event()

@@ -82,8 +82,8 @@ class Part:
 
 
 class Commits:
-    """Gathers operations over `interval` seconds and commits them together; over `SOON` at most when somebody
-    waits for one of them. `run` does the work.
+    """Gathers operations and commits them together, once in `interval` seconds at most; within `SOON` when
+    somebody waits for one of them, or the last commit is as long ago. `run` does the work.
 
     When the guard raises `LeaseLost`, nothing is or will be written any more. Parts are executed by their
     `order`, and as they came where that is the same: locks that several workers want must be taken in one
@@ -100,6 +100,7 @@ class Commits:
         self._interval = interval
         self._guard = guard
         self._loop = asyncio.get_running_loop()
+        self._began_at = self._loop.time()
         self._gathered: list[Part] = []
         self._wanted = asyncio.Event()
         self._hurried = asyncio.Event()
@@ -179,14 +180,15 @@ class Commits:
                 self.broken.exception()  # of two streams that broke, one is told of
 
     async def _gather(self) -> None:
-        """Let more come, until the interval is over or somebody waits."""
-        soon = min(self._interval, SOON)
-        await self._pause(soon)
-        if self._interval > soon and not self._closing.is_set():
+        """Let more come, until the interval since the last commit is over or somebody waits."""
+        await self._pause(min(self._interval, SOON))
+        left = self._began_at + self._interval - self._loop.time()
+        if left > 0 and not self._closing.is_set():
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._interval - soon):
+                async with asyncio.timeout(left):
                     await self._hurried.wait()
         self._hurried.clear()
+        self._began_at = self._loop.time()
 
     def _add(self, part: Part, soon: bool) -> None:
         if self._closing.is_set() or self._over is not None:
