@@ -50,7 +50,7 @@ def test_with_a_profile_it_also_says_where_time_and_memory_go(tmp_path: Path) ->
 
 def test_time_counts_for_the_innermost_function_of_ours_and_its_room(tmp_path: Path) -> None:
     run, apply = f"{PACKAGE}/cli/run.py:run", f"{PACKAGE}/live.py:LiveCalls._apply"
-    write = f"{PACKAGE}/pbx/ari/connection.py:Connection._write"
+    write = f"{PACKAGE}/pbx/ari/stream.py:Stream.write"
     sampled = tmp_path / "cpu.stacks"
     sampled.write_text(
         f"{run};/lib/asyncio/runners.py:Runner.run 2\n"
@@ -59,7 +59,7 @@ def test_time_counts_for_the_innermost_function_of_ours_and_its_room(tmp_path: P
     )
     rooms, functions = shares(sampled)
     assert rooms == {"pbx": 5 / 8, LOOP: 2 / 8, "live calls": 1 / 8}
-    assert list(functions) == ["pbx/ari/connection.py:Connection._write", LOOP, "live.py:LiveCalls._apply"]
+    assert list(functions) == ["pbx/ari/stream.py:Stream.write", LOOP, "live.py:LiveCalls._apply"]
     assert room_of("systemd.py") == "worker"
 
 

@@ -29,7 +29,7 @@ from orchestrator.cli.entry import main
 from orchestrator.ledger import queries
 from orchestrator.ledger.sqlite import SqliteLedger
 from orchestrator.notify.notifier import Notifier
-from orchestrator.pbx.ari.connection import Connection
+from orchestrator.pbx.ari.stream import Stream
 from tests.chaos.plan import NAMED_POINTS
 
 MID_PLAY: Final = 0.5
@@ -93,14 +93,14 @@ def _after_claim(count: Countdown) -> None:
 
 
 def _after_originate(count: Countdown) -> None:
-    write = Connection._write
+    write = Stream.write
 
-    async def wrapped(self: Connection, frame: bytes, *more: Any) -> None:
+    async def wrapped(self: Stream, frame: bytes, *more: Any) -> None:
         await write(self, frame, *more)
         if b'"POST"' in frame and b'"endpoint"' in frame.replace(b"\\", b""):
             count.passed()
 
-    _replace(Connection, "_write", wrapped)
+    _replace(Stream, "write", wrapped)
 
 
 def _once_flushed() -> None:
