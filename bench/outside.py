@@ -27,13 +27,17 @@ class Usage(msgspec.Struct, frozen=True):
     peak_rss_kb: int
 
 
+TICK = 1 / os.sysconf("SC_CLK_TCK")
+"""Seconds: the least CPU that /proc shows."""
+
+
 def usage(pid: int | None) -> Usage:
     """What the process `pid` has used until now."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     ticks = int(fields[11]) + int(fields[12])
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return Usage(
-        cpu_seconds=ticks / os.sysconf("SC_CLK_TCK"),
+        cpu_seconds=ticks * TICK,
         rss_kb=int(status["VmRSS"].split()[0]),
         peak_rss_kb=int(status["VmHWM"].split()[0]),
     )

@@ -186,13 +186,21 @@ def recording_of(watch: Client, call: str) -> bool:
 
 
 async def open_in(url: str) -> tuple[int, int]:
-    """How many calls live, and how many notifications are to be delivered, by the ledger."""
+    """How many calls live, and how many notifications are to be delivered, by the ledger; none, or what is
+    left after a while. That something was delivered is noted a moment later."""
     db = await asyncpg.connect(url)
+    left = (1, 1)
     try:
-        calls = await db.fetchval("SELECT count(*) FROM calls WHERE ended_at IS NULL")
-        return calls, await db.fetchval("SELECT count(*) FROM outbox WHERE state = 'pending'")
+        async with asyncio.timeout(10):
+            while left != (0, 0):
+                await asyncio.sleep(0.05)
+                calls = await db.fetchval("SELECT count(*) FROM calls WHERE ended_at IS NULL")
+                left = calls, await db.fetchval("SELECT count(*) FROM outbox WHERE state = 'pending'")
+    except TimeoutError:
+        pass
     finally:
         await db.close()
+    return left
 
 
 def rung(watch: Client, shown: str) -> list[str]:
