@@ -121,6 +121,8 @@ class NodeDispatcher:
         self._busy = False
         self._sees_speech = False
         self._full = False
+        self._legs = 2
+        """Lines that a call may take, by what was claimed last; a callback takes two."""
         self._stopping = False
 
     async def run(self) -> None:
@@ -201,7 +203,7 @@ class NodeDispatcher:
     async def _pull(self, now: float) -> float:
         """Claim and dial what the pace allows now. Seconds until it is worth looking again."""
         several = 1 + int(CLAIM_AHEAD * self._rate(now))
-        calls = max(1, self._room(now) // 2)  # each may be a callback, which takes two lines
+        calls = max(1, self._room(now) // self._legs)
         claimed = await self._ledger.claim(
             self._config.name,
             self._config.caller_ids,
@@ -210,8 +212,13 @@ class NodeDispatcher:
             self._only,
             self._limits,
         )
-        for claim in claimed.claims:
-            await self._dial(claim)
+        for n, claim in enumerate(claimed.claims):
+            if n and claim.legs > self._slots():  # the first callback after other calls
+                self._give_back(claim, self._clock())
+            else:
+                await self._dial(claim)
+        if claimed.claims:
+            self._legs = max(claim.legs for claim in claimed.claims)
         if claimed.held or claimed.blocked:
             await self._heed(claimed, now)
         if claimed.claims or claimed.held or claimed.blocked:

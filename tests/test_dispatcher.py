@@ -10,7 +10,7 @@ import pytest
 from orchestrator.call import events as ev
 from orchestrator.dispatcher import Doorbell
 from orchestrator.guard.seal import Seal
-from orchestrator.ledger.records import JobState
+from orchestrator.ledger.records import Claimed, JobState
 from orchestrator.ledger.sqlite import SqliteLedger
 from tests.fakes import ANSWERS, EPOCH, RINGS, db_of, new_job, now, run, until
 from tests.floor import Floor, floor, node
@@ -63,6 +63,33 @@ async def test_callbacks_that_are_claimed_together_take_no_more_lines_than_the_n
         await on.submit(*(new_job(id, caller="+12025550112", second=second) for id in ids(9)))
         await asyncio.sleep(1)
         assert on.live.on_node("ast1") == 6
+
+
+@virtual
+async def test_callbacks_after_other_calls_take_no_more_lines_than_the_node_has() -> None:
+    async with floor(node(max_calls=8, max_cps=1000.0), far=(RINGS,)) as on:
+        second = ev.Second(number="+12025550100", ring_timeout=30.0)
+        await on.submit(new_job("x"), new_job("y"))
+        await until(lambda: len(on.pbx.dials()) == 2)
+        await on.submit(*(new_job(id, caller="+12025550112", second=second) for id in ids(9)))
+        await asyncio.sleep(1)
+        assert on.live.on_node("ast1") == 8
+
+
+@virtual
+async def test_lines_that_are_free_are_filled_by_few_claims() -> None:
+    async with floor(node(max_calls=40, max_cps=1000.0), far=(RINGS,)) as on:
+        claim, claimed = on.ledger.claim, list[int]()
+
+        async def counted(*arguments: Any, **named: Any) -> Claimed:
+            found = await claim(*arguments, **named)
+            claimed.append(len(found.claims))
+            return found
+
+        on.ledger.claim = counted  # type: ignore[method-assign]
+        await on.submit(*(new_job(id) for id in ids(60)))
+        await until(lambda: len(on.pbx.dials()) == 40)
+        assert claimed == [20, 20]  # the first might have been of callbacks
 
 
 @virtual
