@@ -147,7 +147,11 @@ class Client:
 
 def _settled(events: list[tuple[float, Any]]) -> list[tuple[float, Any]]:
     """Asterisk tells that a dial begins and that it rings from three threads: `Dial` twice, and
-    ChannelStateChange. They come in any order, and a `Dial` may say either state."""
+    ChannelStateChange. They come in any order, and a `Dial` may say either state. A refusal that comes at
+    once may be told before its `Dial`."""
+    for n, (one, other) in enumerate(itertools.pairwise(events)):
+        if (one[1]["type"], other[1].get("dialstatus")) == ("ChannelHangupRequest", ""):
+            events[n : n + 2] = [other, one]
     order = {("Dial", ""): 0, ("ChannelStateChange", "Ringing"): 1, ("Dial", "RINGING"): 2}
 
     def place(event: Json) -> int:

@@ -297,6 +297,7 @@ async def a_channel_enters_a_bridge_after_what_it_plays(client: Client) -> None:
     await client.ask("DELETE", "channels/x")
     await client.event("ChannelDestroyed")
     await client.ask("DELETE", "bridges/b")
+    await client.event("BridgeDestroyed")
 
 
 @scene
