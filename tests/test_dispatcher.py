@@ -56,24 +56,17 @@ async def test_a_node_never_has_more_calls_than_it_may_and_uses_what_is_freed_at
         assert now() - EPOCH < 5 * 3.6 + 1
 
 
+@pytest.mark.parametrize("others", [[], ["x", "y"]], ids=["alone", "after other calls"])
 @virtual
-async def test_callbacks_that_are_claimed_together_take_no_more_lines_than_the_node_has() -> None:
-    async with floor(node(max_calls=6, max_cps=1000.0), far=(RINGS,)) as on:
+async def test_callbacks_take_no_more_lines_than_the_node_has(others: list[str]) -> None:
+    lines = 6 + len(others)
+    async with floor(node(max_calls=lines, max_cps=1000.0), far=(RINGS,)) as on:
+        await on.submit(*(new_job(id) for id in others))
+        await until(lambda: len(on.pbx.dials()) == len(others))
         second = ev.Second(number="+12025550100", ring_timeout=30.0)
         await on.submit(*(new_job(id, caller="+12025550112", second=second) for id in ids(9)))
         await asyncio.sleep(1)
-        assert on.live.on_node("ast1") == 6
-
-
-@virtual
-async def test_callbacks_after_other_calls_take_no_more_lines_than_the_node_has() -> None:
-    async with floor(node(max_calls=8, max_cps=1000.0), far=(RINGS,)) as on:
-        second = ev.Second(number="+12025550100", ring_timeout=30.0)
-        await on.submit(new_job("x"), new_job("y"))
-        await until(lambda: len(on.pbx.dials()) == 2)
-        await on.submit(*(new_job(id, caller="+12025550112", second=second) for id in ids(9)))
-        await asyncio.sleep(1)
-        assert on.live.on_node("ast1") == 8
+        assert on.live.on_node("ast1") == lines
 
 
 @virtual

@@ -1,7 +1,6 @@
 """One WebSocket to Asterisk: its text frames, requests that leave at once, pings that keep it honest."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
@@ -12,6 +11,7 @@ from orchestrator.pbx.ari.handshake import WebSocket
 from orchestrator.pbx.ari.rest import Outgoing, RequestTable
 from orchestrator.pbx.ari.settings import AriSettings
 from orchestrator.pbx.errors import PbxUnreachable
+from orchestrator.pbx.pings import keep_alive
 
 _TEXT = aiohttp.WSMsgType.TEXT
 
@@ -93,21 +93,14 @@ class Stream:
             await self.write(data, aiohttp.WSMsgType.PONG)
 
     async def keep_alive(self) -> None:
-        """Ping a peer that has been silent for half an interval; it has one interval to be heard."""
-        interval = self._settings.ping_interval
-        while True:
-            heard = self._heard
-            await asyncio.sleep(interval / 2)
-            if heard != self._heard:
-                continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(interval):
-                    await self.write(b"", aiohttp.WSMsgType.PING)
-                    await asyncio.sleep(interval)
-            if heard == self._heard:
-                raise PbxUnreachable(
-                    f"pbx {self._settings.name}: no answer to a ping; the network or Asterisk stalls"
-                )
+        """Notice a peer that is silent. Raises `PbxUnreachable`."""
+        silent = f"pbx {self._settings.name}: no answer to a ping; the network or Asterisk stalls"
+        await keep_alive(
+            self._settings.ping_interval,
+            lambda: self._heard,
+            lambda: self.write(b"", aiohttp.WSMsgType.PING),
+            silent,
+        )
 
     async def close(self) -> None:
         """Close it, and wait a moment for the peer to do so."""

@@ -20,6 +20,7 @@ from orchestrator.pbx.esl.handshake import Stream, refuse_rude
 from orchestrator.pbx.esl.settings import EslSettings
 from orchestrator.pbx.esl.table import Outcome, Outgoing, RequestTable
 from orchestrator.pbx.esl.translate import Told
+from orchestrator.pbx.pings import keep_alive
 
 log = structlog.get_logger(__name__)
 
@@ -215,14 +216,8 @@ class Connection:
             self._carry(self._table.expire(self._now()))
 
     async def _keep_alive(self) -> None:
-        """Ping a peer that has been silent for half an interval; it has one interval to be heard."""
-        interval = self._settings.ping_interval
-        while True:
-            heard = self._frames
-            await asyncio.sleep(interval / 2)
-            if heard != self._frames:
-                continue
-            self.note(commands.PING)
-            await asyncio.sleep(interval)
-            if heard == self._frames:
-                raise PbxUnreachable(f"{self._node}: no answer to a ping; the network or FreeSWITCH stalls")
+        silent = f"{self._node}: no answer to a ping; the network or FreeSWITCH stalls"
+        await keep_alive(self._settings.ping_interval, lambda: self._frames, self._ping, silent)
+
+    async def _ping(self) -> None:
+        self.note(commands.PING)
