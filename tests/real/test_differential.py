@@ -18,7 +18,7 @@ from orchestrator.testing import virtual_pbx_with
 from tests.real.ari_client import Client, client_of
 from tests.real.lab import LabInfo
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.alone]  # it compares times: a busy machine is late by itself
 
 FOLDER = "difference"
 Scene = Callable[[Client], Coroutine[None, None, None]]
