@@ -367,10 +367,12 @@ class Sweeper:
     async def sweep(self) -> float:
         """End what is over now. Seconds until the next expiry, `LONGEST_WAIT` at most."""
         now = self._clock()
-        overdue = await self._ledger.overdue(now, 500)
-        await asyncio.gather(*(self._end(job.id, *_why_over(job)) for job in overdue))
-        for job_id in await self._ledger.cancelled_active():
+        overdue, cancelled = await asyncio.gather(
+            self._ledger.overdue(now, 500), self._ledger.cancelled_active()
+        )
+        for job_id in cancelled:
             self._live.cancel(job_id)
+        await asyncio.gather(*(self._end(job.id, *_why_over(job)) for job in overdue))
         upcoming = await self._ledger.next_expiry()
         if upcoming is None:
             return LONGEST_WAIT

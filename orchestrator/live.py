@@ -190,7 +190,7 @@ class LiveCalls:
             if signal.pbx not in self._overflowed:
                 _log.error("events_overflowed", pbx=signal.pbx, mend="raise pbx.max_queued or lower max_cps")
             self._overflowed.add(signal.pbx)
-            self._meters.events_dropped.inc()
+            self._meters.events_dropped.labels().inc()
             return
         if isinstance(signal, Signal) and type(signal.event) is ev.Ready:
             self._take_at_once(signal)

@@ -1,12 +1,11 @@
 """The worker's metrics, for Prometheus. No label ever holds a number, a job or a code."""
 
-from functools import cache
-
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge
 
 from orchestrator.call.facts import Over
 from orchestrator.ledger.records import Claimed
 from orchestrator.notify.delivery import Tally
+from orchestrator.tallies import Counter, Histogram
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
@@ -96,32 +95,23 @@ class Meters:
             registry=r,
         )
 
-        # Looking a child up by its labels costs more than counting in it; these are looked up for each call.
-        self._dials = cache(self.dials.labels)
-        self._calls = cache(self.calls.labels)
-        self._ring_seconds = cache(self.ring_seconds.labels)
-        self._talk_seconds = cache(self.talk_seconds.labels)
-        self._deliveries = cache(self.deliveries.labels)
-        self._http_requests = cache(self.http_requests.labels)
-        self._http_seconds = cache(self.http_seconds.labels)
-
     def dialled(self, pbx: str) -> None:
         """Count an originate."""
-        self._dials(pbx).inc()
+        self.dials.labels(pbx).inc()
 
     def ended(self, pbx: str, over: Over) -> None:
         """Count an ended call."""
-        self._calls(pbx, over.outcome.value).inc()
+        self.calls.labels(pbx, over.outcome.value).inc()
         if over.ring_seconds:
-            self._ring_seconds(pbx).observe(over.ring_seconds)
+            self.ring_seconds.labels(pbx).observe(over.ring_seconds)
         if over.talk_seconds:
-            self._talk_seconds(pbx).observe(over.talk_seconds)
+            self.talk_seconds.labels(pbx).observe(over.talk_seconds)
 
     def requested(self, method: str, route: str, status: int, seconds: float | None) -> None:
         """Count a request by its route's pattern, never by its path; None where it streamed."""
-        self._http_requests(method, route, status).inc()
+        self.http_requests.labels(method, route, status).inc()
         if seconds is not None:
-            self._http_seconds(route).observe(seconds)
+            self.http_seconds.labels(route).observe(seconds)
 
     def accepted(self, kind: str) -> None:
         """Count a new job that came over HTTP."""
@@ -138,8 +128,8 @@ class Meters:
 
     def count(self, outcome: Tally) -> None:
         """Count a delivery's fate."""
-        self._deliveries(outcome).inc()
+        self.deliveries.labels(outcome).inc()
 
     def latency(self, seconds: float) -> None:
         """Note how long a delivery took from its event."""
-        self.delivery_seconds.observe(seconds)
+        self.delivery_seconds.labels().observe(seconds)

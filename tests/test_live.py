@@ -230,7 +230,7 @@ async def test_a_full_inbox_is_told_once_and_settled_by_reconciliation() -> None
         await asyncio.sleep(0.1)
         for n in range(20):
             on.live.sink(Signal("ast1", f"c{n}", ev.Ended(16), now()))
-        assert on.meters.events_dropped._value.get() == 15
+        assert on.meters.events_dropped.labels().value == 15
         await until(lambda: len(on.links) == 2)
         assert on.links[-1].up
         assert "overflowed" in on.links[-1].reason

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Gauge
 
 from orchestrator.clock import Clock
 from orchestrator.config import Config, ConfigError
@@ -16,6 +16,7 @@ from orchestrator.intake.desk import Desk, Room
 from orchestrator.intake.options import Intake, Kind
 from orchestrator.intake.source import Replies, Source, keep
 from orchestrator.ledger.port import Ledger
+from orchestrator.tallies import Counter
 
 _MODULES: Final[dict[Kind, str]] = {
     "redis": "orchestrator.intake.redis_streams",

@@ -153,11 +153,28 @@ class GroupCommit:
         part.weight += 1
         self._waiting += 1
 
-    async def call(self, operation: Operation[T]) -> T:
-        """Have `operation` committed with the next group, and wait for that."""
+    async def call(self, operation: Operation[T], *, soon: bool = True) -> T:
+        """Have `operation` committed with the next group, and wait for that. Without `soon` it has time, and
+        goes with a commit that is due anyway."""
         future: asyncio.Future[T] = self._loop.create_future()
-        self._add(Part(operation, future, None, soon=True))
+        self._add(Part(operation, future, None, soon))
         return await future
+
+    async def read(self, operation: Operation[T], *, soon: bool = True) -> T:
+        """Read what is stored: at once, and without the lock for writing, where nothing waits to be committed
+        here; else after that."""
+        idle = not self._gathered and not self._stuck and self._at_work is None
+        if idle and not self._closed and self._lost is None:
+            try:
+                self._db.execute("BEGIN")
+                try:
+                    return operation(self._db)
+                finally:
+                    self._db.execute("COMMIT")
+            except sqlite3.Error as error:
+                if not is_passing(error):
+                    raise
+        return await self.call(operation, soon=soon)
 
     def look(self, read: Operation[T]) -> T | None:
         """Read something that no transaction is needed for, now. None while the connection is at work."""

@@ -236,6 +236,11 @@ class SqliteLedger:
         self._close_batches()
         return await self._commits.call(operation)
 
+    async def _in_time(self, operation: Operation[T]) -> T:
+        """For upkeep: a commit of its own would cost more than it."""
+        self._close_batches()
+        return await self._commits.call(operation, soon=False)
+
     def _post(self, operation: Operation[None]) -> None:
         self._close_batches()
         self._commits.post(operation)
@@ -263,7 +268,10 @@ class SqliteLedger:
         only: str | None = None,
         limits: CallLimits = UNLIMITED,
     ) -> Claimed:
-        return await self._call(lambda db: queries.claim(db, pbx, caller_ids, now, limit, only, limits))
+        # The batches stay open: steps of other calls may as well come before it as after it.
+        return await self._commits.call(
+            lambda db: queries.claim(db, pbx, caller_ids, now, limit, only, limits)
+        )
 
     async def end_queued(
         self, job_id: str, verdict: Verdict, build: Callable[[JobRow], Outgoing | None]
@@ -271,13 +279,13 @@ class SqliteLedger:
         self._announce(await self._call(lambda db: queries.end_queued(db, job_id, verdict, build)))
 
     async def overdue(self, now: float, limit: int) -> list[JobRow]:
-        return await self._call(lambda db: queries.overdue(db, now, limit))
+        return await self._in_time(lambda db: queries.overdue(db, now, limit))
 
     async def next_expiry(self) -> float | None:
-        return await self._call(queries.next_expiry)
+        return await self._in_time(queries.next_expiry)
 
     async def cancelled_active(self) -> list[str]:
-        return await self._call(queries.cancelled_active)
+        return await self._in_time(queries.cancelled_active)
 
     async def request_cancel(self, job_id: str) -> JobRow | None:
         return await self._call(lambda db: queries.request_cancel(db, job_id))
@@ -310,10 +318,10 @@ class SqliteLedger:
     # Outbox.
 
     async def due(self, now: float, limit: int, skip: Collection[str]) -> list[Delivery]:
-        return await self._call(lambda db: outbox.due(db, now, limit, skip))
+        return await self._in_time(lambda db: outbox.due(db, now, limit, skip))
 
     async def next_due(self, skip: Collection[str]) -> float | None:
-        return await self._call(lambda db: outbox.next_due(db, skip))
+        return await self._in_time(lambda db: outbox.next_due(db, skip))
 
     def delivered(self, ids: Sequence[int]) -> None:
         for id_ in ids:
@@ -332,12 +340,12 @@ class SqliteLedger:
         self._post(lambda db: outbox.stop_lane(db, lane, error))
 
     async def batch_cdrs(self, limit: int, build: Callable[[list[bytes]], Outgoing]) -> int:
-        deliveries, count = await self._call(lambda db: outbox.batch_cdrs(db, limit, build))
+        deliveries, count = await self._in_time(lambda db: outbox.batch_cdrs(db, limit, build))
         self._announce(deliveries)
         return count
 
     async def dead_letters(self, limit: int, application: str | None = None) -> list[DeadLetter]:
-        return await self._call(lambda db: outbox.dead_letters(db, limit, application))
+        return await self._commits.read(lambda db: outbox.dead_letters(db, limit, application))
 
     async def replay_dead(self, job_ids: Collection[str], now: float, application: str | None = None) -> int:
         return await self._call(lambda db: outbox.replay_dead(db, job_ids, now, application))
@@ -352,33 +360,33 @@ class SqliteLedger:
         return changed
 
     async def beat(self, *, locked: bool, seen: Moment) -> None:
-        await self._call(lambda db: lease.beat(db, locked=locked, seen=seen))
+        await self._in_time(lambda db: lease.beat(db, locked=locked, seen=seen))
 
     async def clock_set(self, was: float, now: float) -> int:
         return await self._call(lambda db: stepped.move(db, was, now))
 
     async def clock(self, own: Clock) -> Clock:
-        owner = await self._call(lease.read)
+        owner = await self._commits.read(lease.read)
         seconds = ahead(owner.seen, moment(own)) if owner is not None else None
         return own if not seconds else lambda: own() + seconds
 
     async def follow(self, job_id: str) -> Followed | None:
-        return await self._call(lambda db: views.follow(db, job_id))
+        return await self._commits.read(lambda db: views.follow(db, job_id))
 
     async def summary(self, job_id: str) -> Summary | None:
-        return await self._call(lambda db: views.summary(db, job_id))
+        return await self._commits.read(lambda db: views.summary(db, job_id))
 
     async def counts(self) -> dict[str, int]:
-        return await self._call(views.counts)
+        return await self._commits.read(views.counts, soon=False)
 
     async def recordings(self, before: float, limit: int) -> list[Kept]:
-        return await self._call(lambda db: views.recordings(db, before, limit))
+        return await self._in_time(lambda db: views.recordings(db, before, limit))
 
     async def recording_gone(self, call_id: str) -> None:
-        await self._call(lambda db: views.recording_gone(db, call_id))
+        await self._in_time(lambda db: views.recording_gone(db, call_id))
 
     async def forget(self, before: float, limit: int) -> int:
-        return await self._call(lambda db: views.forget(db, before, limit))
+        return await self._in_time(lambda db: views.forget(db, before, limit))
 
 
 def _data_version(db: sqlite3.Connection) -> int:

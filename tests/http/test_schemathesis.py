@@ -49,4 +49,4 @@ async def test_whatever_is_sent_is_answered_as_the_document_says(tmp_path: Path)
     assert tester.returncode == 0, said.decode()
     counted = it.meters.http_requests.labels
     for method, route in (("GET", "/v1/jobs/{id}"), ("GET", "/v1/jobs/{id}/events"), ("POST", "/v1/jobs")):
-        assert counted(method, route, 200)._value.get() > 0  # it has seen more than refusals
+        assert counted(method, route, 200).value > 0  # it has seen more than refusals

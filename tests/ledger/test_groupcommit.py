@@ -302,6 +302,42 @@ async def test_what_is_waited_for_while_a_commit_is_on_its_way_comes_soon_after_
         assert bench.stored() == [1, 2, 3]
 
 
+async def test_what_has_time_goes_with_a_commit_that_is_due_anyway(bench: Bench) -> None:
+    async with bench.open(interval=600.0) as commits, asyncio.timeout(10):
+        upkeep = asyncio.create_task(commits.call(put(1), soon=False))
+        await asyncio.sleep(0)
+        assert await commits.call(put(2)) == 2
+        assert await upkeep == 1
+        assert bench.commits == 1
+
+
+def everything(db: sqlite3.Connection) -> list[object]:
+    return [row[0] for row in db.execute("SELECT x FROM t ORDER BY rowid")]
+
+
+async def test_who_reads_needs_no_lock_that_another_process_holds(bench: Bench) -> None:
+    async with bench.open(interval=600.0) as commits, asyncio.timeout(10):
+        await commits.call(put(1))
+        with contextlib.closing(sqlite3.connect(bench.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert await commits.read(everything) == [1]
+            other.execute("COMMIT")
+        assert bench.statements.count("BEGIN IMMEDIATE") == 1
+
+
+async def test_who_reads_sees_what_was_handed_over_before(bench: Bench) -> None:
+    async with bench.open(interval=600.0) as commits, asyncio.timeout(10):
+        commits.post(put(1))
+        assert await commits.read(everything) == [1]
+
+
+async def test_a_reader_that_fails_is_told_and_leaves_no_transaction_open(bench: Bench) -> None:
+    async with bench.open() as commits:
+        with pytest.raises(sqlite3.OperationalError, match="nowhere"):
+            await commits.read(lambda db: db.execute("SELECT * FROM nowhere").fetchall())
+        assert await commits.call(put(1)) == 1
+
+
 async def test_open_raises_what_connecting_raised(tmp_path: Path) -> None:
     def refuse() -> sqlite3.Connection:
         raise sqlite3.OperationalError("unable to open")

@@ -141,10 +141,11 @@ class Commits:
         part.weight += 1
         self._waiting += 1
 
-    async def call(self, operation: Operation[T], order: str = "") -> T:
-        """Have `operation` committed with the next group, and wait for that."""
+    async def call(self, operation: Operation[T], order: str = "", *, soon: bool = True) -> T:
+        """Have `operation` committed with the next group, and wait for that. Without `soon` it has time, and
+        goes with a commit that is due anyway."""
         future: asyncio.Future[T] = self._loop.create_future()
-        self._add(Part(operation, future, None, order), soon=True)
+        self._add(Part(operation, future, None, order), soon)
         return await future
 
     def close(self) -> None:

@@ -135,6 +135,11 @@ class PostgresLedger:
         self._close_batches()
         return await self._writes.call(operation)
 
+    async def _in_time(self, operation: Operation[T]) -> T:
+        """For upkeep: a commit of its own would cost more than it."""
+        self._close_batches()
+        return await self._writes.call(operation, soon=False)
+
     def _post(self, operation: Operation[None]) -> None:
         self._close_batches()
         self._writes.post(operation)
@@ -215,13 +220,13 @@ class PostgresLedger:
         self._announce(await self._call(lambda db: jobs.end_queued(db, self._tells, job_id, verdict, build)))
 
     async def overdue(self, now: float, limit: int) -> list[JobRow]:
-        return await self._call(lambda db: jobs.overdue(db, now, limit))
+        return await self._in_time(lambda db: jobs.overdue(db, now, limit))
 
     async def next_expiry(self) -> float | None:
-        return await self._call(jobs.next_expiry)
+        return await self._in_time(jobs.next_expiry)
 
     async def cancelled_active(self) -> list[str]:
-        return await self._call(lambda db: jobs.cancelled_active(db, self._worker))
+        return await self._in_time(lambda db: jobs.cancelled_active(db, self._worker))
 
     async def request_cancel(self, job_id: str) -> JobRow | None:
         return await self._call(lambda db: jobs.request_cancel(db, job_id))
@@ -254,10 +259,10 @@ class PostgresLedger:
     # Outbox.
 
     async def due(self, now: float, limit: int, skip: Collection[str]) -> list[Delivery]:
-        return await self._call(lambda db: outbox.due(db, self._tells, now, limit, skip))
+        return await self._in_time(lambda db: outbox.due(db, self._tells, now, limit, skip))
 
     async def next_due(self, skip: Collection[str]) -> float | None:
-        return await self._call(lambda db: outbox.next_due(db, self._tells, skip))
+        return await self._in_time(lambda db: outbox.next_due(db, self._tells, skip))
 
     def delivered(self, ids: Sequence[int]) -> None:
         for id_ in ids:
@@ -276,7 +281,7 @@ class PostgresLedger:
         self._post(lambda db: outbox.stop_lane(db, lane, error))
 
     async def batch_cdrs(self, limit: int, build: Callable[[list[bytes]], Outgoing]) -> int:
-        deliveries, count = await self._call(lambda db: outbox.batch_cdrs(db, self._tells, limit, build))
+        deliveries, count = await self._in_time(lambda db: outbox.batch_cdrs(db, self._tells, limit, build))
         self._announce(deliveries)
         return count
 
@@ -312,16 +317,16 @@ class PostgresLedger:
         return await self._call(lambda db: views.summary(db, job_id))
 
     async def counts(self) -> dict[str, int]:
-        return await self._call(views.counts)
+        return await self._in_time(views.counts)
 
     async def recordings(self, before: float, limit: int) -> list[Kept]:
-        return await self._call(lambda db: views.recordings(db, before, limit))
+        return await self._in_time(lambda db: views.recordings(db, before, limit))
 
     async def recording_gone(self, call_id: str) -> None:
-        await self._call(lambda db: views.recording_gone(db, call_id))
+        await self._in_time(lambda db: views.recording_gone(db, call_id))
 
     async def forget(self, before: float, limit: int) -> int:
-        return await self._call(lambda db: views.forget(db, before, limit))
+        return await self._in_time(lambda db: views.forget(db, before, limit))
 
 
 async def _nothing(db: Connection) -> None:
