@@ -70,7 +70,7 @@ class Ledger(_Section, frozen=True, kw_only=True):
     """32 bytes in base64 that encrypt codes at rest. Made beside the ledger when not given."""
     keep_days: Annotated[float, Meta(gt=0)] = 30.0
     """Days after which an ended job is forgotten."""
-    commit_interval: Annotated[float, Meta(ge=0, le=0.1)] = 0.05
+    commit_interval: Annotated[float, Meta(ge=0, le=1)] = 0.1
     """Seconds between two transactions whose writes nobody waits for. After a quiet time there is no wait."""
     max_queued: Positive = 20_000
     """Writes that may wait for their commit; beyond it no new call starts."""
