@@ -150,7 +150,7 @@ class LiveCalls:
         live = Live(claim.job, call, pbx, claim.attempt, script, self._reporter(claim.job))
         live.n = 1  # the intent is the journal's first line
         self._add(live)
-        self._apply(live, claim.planned, claim.at, journal=False)
+        self._feed(live, claim.planned, claim.at, journal=False)
 
     def adopt(self, found: OpenCall, script: Script) -> None:
         """Take up a call from its journal. What became of it since, reconciliation tells."""
@@ -249,10 +249,7 @@ class LiveCalls:
 
     # ── one step ──
 
-    def _feed(self, live: Live, event: CallEvent, at: float) -> None:
-        self._apply(live, event, at, journal=True)
-
-    def _apply(self, live: Live, event: CallEvent, at: float, *, journal: bool) -> None:
+    def _feed(self, live: Live, event: CallEvent, at: float, *, journal: bool = True) -> None:
         before = live.call
         call, commands, facts = advance(before, event, at)
         if call is before and not commands and not facts:

@@ -93,9 +93,11 @@ class Timed(Protocol):
 
 def next_timer(call: Timed) -> tuple[str, float] | None:
     """The timer that runs out first, and when."""
-    if not call.timers:
-        return None
-    return min(call.timers.items(), key=lambda timer: timer[1])
+    first: tuple[str, float] | None = None
+    for timer in call.timers.items():
+        if first is None or timer[1] < first[1]:
+            first = timer
+    return first
 
 
 # ── dialling ──────────────────────────────────────────────────────────────────────────────────────────

@@ -109,7 +109,7 @@ class Lanes:
 
     def _new_lane(self, head: Delivery) -> Lane:
         self._known.pop(head.lane, None)
-        lane = Lane(head.lane, head.sequence, self._origin(head))
+        lane = Lane(head.lane, head.sequence, self._origin(head), head.url)
         self._lanes[head.lane] = lane
         return lane
 
@@ -129,13 +129,14 @@ class Lanes:
             self._ready(lane)
 
     def _ready(self, lane: Lane) -> None:
-        origin = self._origin(lane.queue[0])
-        if origin is not lane.origin:
-            self._unbook(lane, len(lane.queue))
+        head = lane.queue[0]
+        if head.url != lane.url:
+            origin = self._origin(head)
             origin.queued += len(lane.queue)
-            lane.origin = origin
-        origin.waiting.append(lane)
-        self._turns.call(origin)
+            self._unbook(lane, len(lane.queue))
+            lane.origin, lane.url = origin, head.url
+        lane.origin.waiting.append(lane)
+        self._turns.call(lane.origin)
 
     # Out.
 

@@ -18,6 +18,7 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import structlog
@@ -93,6 +94,8 @@ class Notifier:
         self._may_send = may_send
         self._uncertain = False
         self._client = Client(settings, resolver=resolver, may_send=may_send)
+        # Asked three times for each delivery, most of them of the same few receivers.
+        self._origin = lru_cache(maxsize=1024)(self._receiver_of)
         self._lanes = Lanes(
             self._origin,
             max_queued=settings.max_queued,
@@ -103,6 +106,7 @@ class Notifier:
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._kick = asyncio.Event()
+        self._draining = False
         self._quiet = asyncio.Event()
         self._swept = asyncio.Event()
         self._sweep_wanted = True
@@ -147,8 +151,11 @@ class Notifier:
         """Wait until nothing that can be delivered now is left; False when `timeout` seconds ran out."""
         try:
             async with asyncio.timeout(timeout):
+                self._draining = True
                 while True:
-                    await self._quiet.wait()
+                    if not self._lanes.quiet:
+                        self._quiet.clear()
+                        await self._quiet.wait()
                     self._swept.clear()
                     self.wake()
                     await self._swept.wait()
@@ -168,7 +175,7 @@ class Notifier:
                 for task in self._tasks:
                     task.cancel()
 
-    def _origin(self, url: str) -> str:
+    def _receiver_of(self, url: str) -> str:
         return url if url in self._carriers else self._client.origin(url)
 
     # The sweep.
@@ -255,10 +262,8 @@ class Notifier:
         self._uncertain = not self._may_send()
         while not self._uncertain and (delivery := self._lanes.take()) is not None:
             self._send(delivery)
-        if self._lanes.quiet:
+        if self._draining and self._lanes.quiet:
             self._quiet.set()
-        else:
-            self._quiet.clear()
 
     def _send(self, delivery: Delivery) -> None:
         """Over an idle connection where there is one, else by a task that makes one."""
@@ -320,11 +325,11 @@ class Notifier:
     def _landed(self, delivery: Delivery, response: Response, began: float) -> None:
         if self._group is None:  # ending: it stays pending
             return
-        self._judge(delivery, response, self._clock() - began)
+        now = self._clock()
+        self._judge(delivery, response, now, now - began)
         self._pump()
 
-    def _judge(self, delivery: Delivery, response: Response, seconds: float) -> None:
-        now = self._clock()
+    def _judge(self, delivery: Delivery, response: Response, now: float, seconds: float) -> None:
         answered = isinstance(response, Answered)
         idle = self._lanes.land(delivery, answered=answered, slow=seconds > SLOW)
         well = isinstance(response, Answered) and response.status < 500

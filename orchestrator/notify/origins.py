@@ -67,13 +67,15 @@ class Origin:
 class Lane:
     """The deliveries of one lane that are in memory, head first; they are the lane's first ones."""
 
-    __slots__ = ("behind", "key", "next", "origin", "queue", "rest", "troubled")
+    __slots__ = ("behind", "key", "next", "origin", "queue", "rest", "troubled", "url")
 
-    def __init__(self, key: str, following: int, origin: Origin) -> None:
+    def __init__(self, key: str, following: int, origin: Origin, url: str) -> None:
         self.key = key
         self.next = following
         """The sequence that the next offer must have to be in order."""
         self.origin = origin
+        """Of `url`, the address of the head."""
+        self.url = url
         self.queue: deque[Delivery] = deque()
         self.behind = False
         """More of this lane may lie in the ledger."""

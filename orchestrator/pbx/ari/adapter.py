@@ -55,6 +55,7 @@ class AriPbx:
         self._random = random
         self._reacted = reacted
         self._may_connect = may_connect
+        self.name = settings.name
         self._ready_at: dict[str, float] = {}
         self._table = RequestTable(settings)
         self._http: aiohttp.ClientSession | None = None
@@ -62,10 +63,6 @@ class AriPbx:
         self._dialled_meanwhile: set[str] | None = None
         self._ever_up = False
         self._said: tuple[bool, str] | None = None
-
-    @property
-    def name(self) -> str:
-        return self._settings.name
 
     @property
     def connected(self) -> bool:
