@@ -193,16 +193,21 @@ def _second(seconds: int) -> str:
 
 def event_id(job_id: str, sequence: int) -> str:
     """The id of a job's event, which is its webhook-id too: the same at every retry and replay."""
-    return _id(f"job/{job_id}/{sequence}")
+    return f"evt_{_mark(job_id)}{sequence:08x}"
 
 
 def batch_event_id(batch_id: str) -> str:
     """The id of a CDR batch's event."""
-    return _id(f"cdr/{batch_id}")
+    return f"evt_{_hash(f'cdr/{batch_id}', 16)}"
 
 
-def _id(about: str) -> str:
-    return "evt_" + blake2b(about.encode(), digest_size=16).hexdigest()
+@lru_cache(maxsize=4096)
+def _mark(job_id: str) -> str:
+    return _hash(f"job/{job_id}", 12)
+
+
+def _hash(about: str, size: int) -> str:
+    return blake2b(about.encode(), digest_size=size).hexdigest()
 
 
 @lru_cache(maxsize=64)

@@ -5,7 +5,6 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 
 import binascii
 import hmac
-from base64 import b64encode
 from collections.abc import Sequence
 
 from orchestrator.notify.errors import SecretError
@@ -46,15 +45,13 @@ class Signer:
     def headers(self, event_id: str, timestamp: int, body: bytes) -> dict[str, str]:
         """The three headers of one attempt, made at `timestamp` (whole seconds since the epoch)."""
         signed = b"%b.%d.%b" % (event_id.encode(), timestamp, body)
-        signatures = [b64encode(_digest(keyed, signed)).decode() for keyed in self._keyed]
+        signatures = []
+        for keyed in self._keyed:
+            copy = keyed.copy()
+            copy.update(signed)
+            signatures.append("v1," + binascii.b2a_base64(copy.digest(), newline=False).decode())
         return {
             "webhook-id": event_id,
             "webhook-timestamp": str(timestamp),
-            "webhook-signature": " ".join([f"v1,{signature}" for signature in signatures]),
+            "webhook-signature": " ".join(signatures),
         }
-
-
-def _digest(keyed: hmac.HMAC, signed: bytes) -> bytes:
-    copy = keyed.copy()
-    copy.update(signed)
-    return copy.digest()

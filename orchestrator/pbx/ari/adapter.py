@@ -225,9 +225,9 @@ class AriPbx:
     def _tell(self, told: Told) -> None:
         channel, event = told
         now = self._clock()
-        if isinstance(event, Ready):
+        if type(event) is Ready:
             self._ready_at[channel] = now
-        elif isinstance(event, Ended):
+        elif type(event) is Ended:
             self._ready_at.pop(channel, None)
         self._sink(Signal(self.name, channel, event, now))
 

@@ -84,14 +84,14 @@ class Connection:
         failure: PbxError | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._read(), name="ari reader")
+                tasks.create_task(self._events.read(self._take_event), name="ari reader")
                 if not await narrow_events(self._http, self._settings):
                     log.warning("ari_no_event_filter", pbx=self._settings.name)
                 transport = await self._choose_transport()
                 if transport == "websocket":
                     dials = await open_socket(self._http, self._settings, f"{self._settings.app}-dials")
                     self._dials = Stream(self._settings, dials, self._table, self._left)
-                    tasks.create_task(self._read_dials(self._dials), name="ari dials")
+                    tasks.create_task(self._dials.read(self._take_answer), name="ari dials")
                     for stream in (self._events, self._dials):
                         tasks.create_task(stream.lane(), name="ari lane")
                     tasks.create_task(self._dials.keep_alive(), name="ari pings")
@@ -118,30 +118,27 @@ class Connection:
             if self._dials is not None:
                 await self._dials.close()
 
-    async def _read(self) -> None:
-        """Nothing but decode and hand over: no await but for the next frame."""
-        while True:
-            event = wire.decode(await self._events.text())
-            if event is None:
-                continue
-            if isinstance(event, wire.RESTResponse):
-                self._take_response(event)
-            elif isinstance(event, wire.ApplicationReplaced):
-                raise Replaced(
-                    f"pbx {self._settings.name}: another client connected as application "
-                    f"{self._settings.app!r} and now gets its events; give each worker its own app"
-                )
-            else:
-                told = translate(event)
-                if told is not None:
-                    self._tell(told)
+    def _take_event(self, frame: bytes | str) -> None:
+        event = wire.decode(frame)
+        if event is None:
+            return
+        if isinstance(event, wire.RESTResponse):
+            self._take_response(event)
+        elif isinstance(event, wire.ApplicationReplaced):
+            raise Replaced(
+                f"pbx {self._settings.name}: another client connected as application "
+                f"{self._settings.app!r} and now gets its events; give each worker its own app"
+            )
+        else:
+            told = translate(event)
+            if told is not None:
+                self._tell(told)
 
-    async def _read_dials(self, dials: Stream) -> None:
-        """Answers alone: its application is subscribed to nothing. Who takes it takes the events' too."""
-        while True:
-            event = wire.decode(await dials.text())
-            if isinstance(event, wire.RESTResponse):
-                self._take_response(event)
+    def _take_answer(self, frame: bytes | str) -> None:
+        """The originates' own application is subscribed to nothing. Who takes it takes the events' too."""
+        event = wire.decode(frame)
+        if isinstance(event, wire.RESTResponse):
+            self._take_response(event)
 
     def _take_response(self, response: wire.RESTResponse) -> None:
         if response.request_id.isdecimal():

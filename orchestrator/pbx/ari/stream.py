@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any
+from typing import Any, NoReturn
 
 import aiohttp
 
@@ -49,14 +49,16 @@ class Stream:
         self._heard = 0
         self._to_pong: bytes | None = None
 
-    async def text(self) -> Any:
-        """The next text frame. Raises `PbxUnreachable` at the stream's end."""
+    async def read(self, take: Callable[[Any], None]) -> NoReturn:
+        """Hand over each text frame as it comes. Nothing is awaited but the next one. Raises what `take`
+        raises, and `PbxUnreachable` at the stream's end."""
         while True:
             frame = await self._socket.receive()
             self._heard += 1
             if frame.type is _TEXT:
-                return frame.data
-            self._take_control(frame.type, frame.data)
+                take(frame.data)
+            else:
+                self._take_control(frame.type, frame.data)
 
     def put(self, outgoing: Outgoing) -> None:
         """Send a request that is entered in the table. At once where that can be: to wake a task first would
