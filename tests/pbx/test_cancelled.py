@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from orchestrator.pbx.ari.adapter import AriPbx
-from orchestrator.pbx.ari.connection import Connection as AriConnection
+from orchestrator.pbx.ari.stream import Stream
 from orchestrator.pbx.cancelled import for_ever, raise_if_cancelled
 from orchestrator.pbx.errors import PbxUnreachable
 from orchestrator.pbx.esl.adapter import EslPbx
-from orchestrator.pbx.esl.connection import Connection as EslConnection
+from orchestrator.pbx.esl.connection import Connection
 from orchestrator.pbx.port import Pbx
 from tests.pbx.ari import fake_ari
 from tests.pbx.ari.fake_ari import Worker
@@ -52,17 +52,18 @@ async def test_a_cancellation_that_a_task_group_swallowed_is_raised() -> None:
 
 
 async def _cancel_as_it_fails(
-    connection: type[Any], pbx: Pbx, worker: Worker, monkeypatch: pytest.MonkeyPatch
+    peer: type[Any], name: str, pbx: Pbx, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fails, read = asyncio.Event(), connection._read
+    """`name` is the method of `peer` that reads what it is sent."""
+    fails, read = asyncio.Event(), getattr(peer, name)
 
-    async def reading(self: Any) -> None:
-        reader = asyncio.ensure_future(read(self))
+    async def reading(self: Any, *given: Any) -> None:
+        reader = asyncio.ensure_future(read(self, *given))
         await fails.wait()
         reader.cancel()
         raise PbxUnreachable("gone")
 
-    monkeypatch.setattr(connection, "_read", reading)
+    monkeypatch.setattr(peer, name, reading)
     running = asyncio.create_task(pbx.run())
     await worker.link(up=True)
     fails.set()
@@ -76,11 +77,11 @@ async def test_ari_ends_when_its_connection_fails_at_the_same_moment(monkeypatch
     worker = Worker()
     async with fake_ari.serving(fake_ari.FakeAri()) as fake:
         pbx = AriPbx(fake_ari.settings_for(fake.url), worker.take, clock=time, random=Random(0))
-        await _cancel_as_it_fails(AriConnection, pbx, worker, monkeypatch)
+        await _cancel_as_it_fails(Stream, "read", pbx, worker, monkeypatch)
 
 
 async def test_esl_ends_when_its_connection_fails_at_the_same_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     worker = Worker()
     async with fake_esl.serving(fake_esl.FakeEsl()) as fake:
         pbx = EslPbx(fake_esl.settings_for(fake.url), worker.take, clock=time, random=Random(0))
-        await _cancel_as_it_fails(EslConnection, pbx, worker, monkeypatch)
+        await _cancel_as_it_fails(Connection, "_read", pbx, worker, monkeypatch)
