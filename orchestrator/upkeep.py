@@ -19,7 +19,7 @@ from orchestrator.pbx.errors import PbxError
 from orchestrator.pbx.port import Pbx
 from orchestrator.report import cdr_batch
 
-WATCH_EVERY: Final = 0.05
+WATCH_EVERY: Final = 0.1
 """Seconds between two looks whether another process wrote to the ledger."""
 COUNT_EVERY: Final = 5.0
 GAUGE_EVERY: Final = 1.0
