@@ -170,7 +170,9 @@ def test_a_file_that_is_no_ledger_is_refused(desk: Desk) -> None:
     assert Path(desk.folder / "ledger.db").read_text().startswith("something else")
 
 
-@pytest.mark.parametrize("args", [["submit"], ["cancel", "a"], ["deadletters", "replay", "--all"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "args", [["submit"], ["cancel", "a"], ["deadletters", "replay", "--all"]], ids=lambda args: args[0]
+)
 def test_a_ledger_that_is_stuck_is_told_in_time_and_nothing_is_stored(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, args: list[str]
 ) -> None:
