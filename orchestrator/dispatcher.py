@@ -1,12 +1,14 @@
 """Which job is dialled next, where and when.
 
 Each PBX node pulls: while it is connected, healthy, has room and its pace allows, it claims the most urgent
-due job from the ledger and dials it. The claim is the durable intent to dial. Nodes share one queue, so a
+due job from the ledger and dials it. The claim is the durable intent to dial. A node claims a moment ahead of
+its pace, for a commit takes longer than the gap between two starts of a fast one. Nodes share one queue, so a
 slow or lost node simply pulls nothing; of several that could take a job, the one farthest behind its share
 looks first.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import chain
 from typing import Final
@@ -118,6 +120,10 @@ class NodeDispatcher:
         self._fleet = fleet
         self._health = fleet.join(config, self._contends, self.bell.ring)
         self._pace = self._health.pace
+        self._ahead: deque[Claim] = deque()
+        """Claimed, and not dialled yet."""
+        self._claimed = asyncio.Event()
+        self._pulling = True
         self._busy = False
         self._sees_speech = False
         self._full = False
@@ -126,14 +132,29 @@ class NodeDispatcher:
         self._stopping = False
 
     async def run(self) -> None:
-        """Pull until stopped."""
-        while not self._stopping:
-            seen = self.bell.count
-            self._busy = True
-            wait = await self._look()
-            self._busy = False
-            if wait > 0:
-                await self.bell.wait(seen, min(wait, LONGEST_WAIT))
+        """Pull until stopped, and dial what is claimed then."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._dial_claimed())
+            while not self._stopping:
+                seen = self.bell.count
+                self._busy = True
+                wait = await self._look()
+                self._busy = False
+                if wait > 0:
+                    await self.bell.wait(seen, min(wait, LONGEST_WAIT))
+            self._pulling = False
+            self._claimed.set()
+
+    async def _dial_claimed(self) -> None:
+        while self._pulling or self._ahead:
+            self._claimed.clear()
+            while self._ahead:
+                started = await self._dial(self._ahead[0])
+                self._ahead.popleft()
+                if not started:
+                    self.bell.ring()  # there is room again
+            if self._pulling:
+                await self._claimed.wait()
 
     def stop(self) -> None:
         """Dial nothing more; `run` returns soon."""
@@ -154,17 +175,23 @@ class NodeDispatcher:
 
     def _contends(self, now: float) -> bool:
         """Whether it waits for a job and could start it at once."""
-        return not self._busy and self._able(now) and self._pace.wait(now) <= CLAIM_AHEAD
+        return not self._busy and self._able(now) and self._backlog(now) <= CLAIM_AHEAD
 
     def _able(self, now: float) -> bool:
         return self.ready and not self._stopping and self._room(now) > 0
 
     def _room(self, now: float) -> int:
         """How many calls it may start now, its pace aside."""
-        return min(self._slots(), self._health.limit(now))
+        return min(self._slots(), self._health.limit(now) - len(self._ahead))
 
     def _slots(self) -> int:
-        return self._config.max_calls - self._live.on_node(self._config.name)
+        """Lines that are neither taken nor promised."""
+        promised = sum(claim.legs for claim in self._ahead)
+        return self._config.max_calls - self._live.on_node(self._config.name) - promised
+
+    def _backlog(self, now: float) -> float:
+        """Seconds until what is claimed next could be dialled."""
+        return self._pace.wait(now) + len(self._ahead) / self._rate(now)
 
     async def _look(self) -> float:
         """Do what can be done now. Seconds until it is worth looking again."""
@@ -175,10 +202,11 @@ class NodeDispatcher:
             return 0.0
         if not self.ready or not self._may_dial():
             return LONGEST_WAIT
-        self._full, self._health.held = self._slots() <= 0, self._health.limit(now) <= 0
+        self._full = self._slots() <= 0
+        self._health.held = self._health.limit(now) <= len(self._ahead)
         if self._full or self._health.held:
             return breaker.until - now if breaker.until > now else LONGEST_WAIT
-        pause = self._pace.wait(now)
+        pause = self._backlog(now)
         if pause > CLAIM_AHEAD:
             return pause - CLAIM_AHEAD / 2
         ahead = self._fleet.shares.ahead(self._config.name, now)
@@ -201,7 +229,7 @@ class NodeDispatcher:
         self._fleet.probed(self._config.name, fault)
 
     async def _pull(self, now: float) -> float:
-        """Claim and dial what the pace allows now. Seconds until it is worth looking again."""
+        """Claim what the pace allows soon. Seconds until it is worth looking again."""
         several = 1 + int(CLAIM_AHEAD * self._rate(now))
         calls = max(1, self._room(now) // self._legs)
         claimed = await self._ledger.claim(
@@ -216,8 +244,9 @@ class NodeDispatcher:
             if n and claim.legs > self._slots():  # the first callback after other calls
                 self._give_back(claim, self._clock())
             else:
-                await self._dial(claim)
+                self._ahead.append(claim)
         if claimed.claims:
+            self._claimed.set()
             self._legs = max(claim.legs for claim in claimed.claims)
         if claimed.held or claimed.blocked:
             await self._heed(claimed, now)
@@ -243,27 +272,28 @@ class NodeDispatcher:
         self._ledger.undial(claim.job.id, claim.call_id, now)
         self._fleet.shares.wake_others(self._config.name)
 
-    async def _dial(self, claim: Claim) -> None:
+    async def _dial(self, claim: Claim) -> bool:
+        """Start a call, as the pace allows. False when it could not be."""
         try:
             script = open_script(self._seal, claim)
         except SealError as error:
             _log.error("job_unreadable", job=claim.job.id, error=str(error))
             self._ledger.undial(claim.job.id, claim.call_id, self._clock())
             await self._end(claim.job.id, "failed", str(error))
-            return
+            return False
         if not self._may_show(claim):
             reason = f"pbx {self._config.name} may not show both numbers of this callback; see its caller_ids"
             _log.error("job_unshowable", job=claim.job.id, pbx=self._config.name)
             self._ledger.undial(claim.job.id, claim.call_id, self._clock())
             await self._end(claim.job.id, "failed", reason)
-            return
+            return False
         fresh = self._unchecked(script) if self._missing is not None else set()
         if self._missing is not None and fresh:
             try:
                 lacking = await self._lacking(fresh, self._missing)
             except PbxError:
                 self._ledger.undial(claim.job.id, claim.call_id, self._clock() + LONGEST_WAIT)
-                return
+                return False
             if lacking:
                 reason = (
                     f"pbx {self._config.name} lacks sounds that this job speaks; "
@@ -272,12 +302,12 @@ class NodeDispatcher:
                 _log.error("job_sounds_missing", job=claim.job.id, pbx=self._config.name, count=len(lacking))
                 self._ledger.undial(claim.job.id, claim.call_id, self._clock())
                 await self._end(claim.job.id, "failed", reason)
-                return
+                return False
         now = self._clock()
         pause = self._pace.wait(now)
         if pause > 2 * CLAIM_AHEAD:  # the pace was cut meanwhile
             self._give_back(claim, now)
-            return
+            return False
         pause = max(pause, claim.start_at - now)
         if pause > 0:
             await asyncio.sleep(pause)
@@ -286,10 +316,11 @@ class NodeDispatcher:
         late = late or 0 < claim.start_at < now - MISSED
         if late or self._health.limit(now) <= 0:
             self._give_back(claim, now)
-            return
+            return False
         self._pace.take(now, self._fleet.cut(self._config.name))
         self._fleet.started(self._config.name, claim.call_id, now)
         self._live.start(claim, script)
+        return True
 
     def _unchecked(self, script: Script) -> set[str]:
         """The job's sounds that the node is not known to have. What a speech engine rendered lies in one

@@ -37,6 +37,36 @@ async def test_calls_start_evenly_spaced_and_never_faster_than_the_nodes_pace() 
 
 
 @virtual
+async def test_a_fast_node_loses_no_starts_to_the_commits_of_its_claims() -> None:
+    async with floor(node(max_cps=400.0, max_calls=1000)) as on:
+        claim = on.ledger.claim
+
+        async def slow(*arguments: Any, **named: Any) -> Claimed:
+            await asyncio.sleep(0.02)
+            return await claim(*arguments, **named)
+
+        on.ledger.claim = slow  # type: ignore[method-assign]
+        await on.submit(*(new_job(id) for id in ids(800)))
+        await until(lambda: len(on.pbx.dials()) == 800)
+        assert on.pbx.dialled_at[-1] - on.pbx.dialled_at[0] == pytest.approx(2.0, rel=0.02)
+        assert most_in_a_second(on.pbx.dialled_at) <= 402
+
+
+@virtual
+async def test_a_stopped_node_dials_what_it_has_claimed_and_claims_no_more() -> None:
+    async with floor(node(max_cps=100.0, max_calls=1000)) as on:
+        await on.submit(*(new_job(id) for id in ids(100)))
+        await until(lambda: len(on.pbx.dials()) == 20)
+        (pull,) = on.pulls.values()
+        pull.stop()
+        await asyncio.sleep(1)
+        count = len(on.pbx.dials())
+        assert 20 <= count < 35
+        open_calls = db_of(on.ledger).execute("SELECT count(*) FROM calls").fetchone()[0]
+        assert open_calls == count
+
+
+@virtual
 async def test_two_jobs_after_a_quiet_time_do_not_go_together() -> None:
     async with floor(node(max_cps=2.0)) as on:
         await asyncio.sleep(30)
