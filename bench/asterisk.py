@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import dialplan_side, worker_side
+from bench import dialplan_side, steady, worker_side
 from bench.outside import usage
 from bench.sipp.far_end import far_end
 from orchestrator.prompts import packaged_root
@@ -59,13 +59,16 @@ def lab_with_sounds() -> Iterator[LabInfo]:
 def measure(calls: int, concurrent: int, cps: float, folder: Path, profile: bool) -> dict[str, float]:
     """Both sides, one after the other, and what they come to."""
     with lab_with_sounds() as lab, far_end(lab.sipp_port, folder / "sipp", most_calls=2 * concurrent):
+        tries = steady.look()
         _say(f"(a) {calls} calls, {concurrent} at once, by the dialplan alone ...")
         before = usage(lab.pid).cpu_seconds
         plain = asyncio.run(dialplan_side.run(lab, calls, concurrent, cps))
         between = usage(lab.pid).cpu_seconds
+        tries += steady.look()
         _say(f"(b) {calls} calls, {concurrent} at once, through the worker ...")
         worked = worker_side.run(lab, calls, concurrent, cps, folder / "worker", profile)
         after = usage(lab.pid).cpu_seconds
+        tries += steady.look()
     dialplan_cps, worker_cps = plain.ended / plain.seconds, worked.completed / worked.seconds
     return {
         "calls": calls,
@@ -86,6 +89,7 @@ def measure(calls: int, concurrent: int, cps: float, folder: Path, profile: bool
         "failed_calls": worked.failed + plain.failed,
         "undelivered": worked.undelivered,
         "notifications": worked.notifications,
+        "machine_slowdown": round(steady.slowdown(tries), 2),
     }
 
 
