@@ -16,15 +16,15 @@ that fails for another reason is undone alone (savepoint) and its caller told.
 
 import asyncio
 import contextlib
-import queue
 import sqlite3
-import threading
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import structlog
 
+from orchestrator.ledger.diskthread import DiskThread
 from orchestrator.ledger.errors import LeaseLost, LedgerClosed, LedgerError
+from orchestrator.ledger.passing import is_passing, primary_code
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
@@ -39,19 +39,6 @@ SOON: Final = 0.005
 """Seconds over which writes are gathered at most once somebody waits for one of them."""
 TIDY_EVERY: Final = 5.0
 """Seconds between two calls of `tidy`, while there is something to tidy."""
-
-_PASSING: Final = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_CANTOPEN,
-    }
-)
-"""Primary result codes of faults that time or an operator mends."""
 
 _log = structlog.get_logger(__name__)
 
@@ -102,7 +89,6 @@ class GroupCommit:
         self._stuck: list[Part] = []
         self._timer: asyncio.TimerHandle | None = None
         self._hurried = False
-        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._at_work: asyncio.Future[None] | None = None
         self._waiting = 0
         self._closed = False
@@ -110,7 +96,7 @@ class GroupCommit:
         self._locked_since: float | None = None
         self._began_at = self._tidied_at = self._loop.time()
         self._tidied = 0
-        self._thread: threading.Thread | None = None
+        self._thread: DiskThread | None = None
         self._db: sqlite3.Connection
         self.group = 0
         """The number of the group that is being gathered."""
@@ -126,17 +112,13 @@ class GroupCommit:
 
     async def open(self) -> None:
         """Open the connection. Raises whatever `connect` raises."""
-        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
-        self._thread.start()
-        opened: asyncio.Future[sqlite3.Connection] = self._loop.create_future()
-        self._work.put(lambda: self._answer(opened, self._connect))
+        thread = DiskThread("ledger")
         try:
-            self._db = await opened
+            self._db = await thread.result(self._connect)
         except BaseException:
-            thread, self._thread = self._thread, None
-            self._work.put(None)
-            await asyncio.to_thread(thread.join)
+            await thread.end()
             raise
+        self._thread = thread
         self._tidied = self._db.total_changes
 
     def post(
@@ -209,9 +191,7 @@ class GroupCommit:
             why = self.fault or "it is locked by another process"
             self._give_up(left, LedgerClosed(f"the ledger was closed before this could be stored: {why}"))
         if self._thread is not None:
-            self._work.put(self._db.close)
-            self._work.put(None)
-            await asyncio.to_thread(self._thread.join)
+            await self._thread.end(self._db.close)
         if not self.broken.done():
             self.broken.cancel()
 
@@ -327,7 +307,7 @@ class GroupCommit:
         with contextlib.suppress(sqlite3.Error):  # SQLite has rolled some back by itself
             self._db.execute("ROLLBACK")
         self._stuck = group
-        locked = _code(error) == sqlite3.SQLITE_BUSY
+        locked = primary_code(error) == sqlite3.SQLITE_BUSY
         if locked and self._locked_since is None:
             self._locked_since = self._loop.time()
         patient = locked and self._loop.time() - (self._locked_since or 0.0) < LOCKED_PATIENCE
@@ -377,10 +357,9 @@ class GroupCommit:
         if not self.broken.done():
             self.broken.set_exception(error)
 
-    # The thread.
-
     def _on_thread(self, work: Callable[[], object], then: Callable[[Exception | None], None]) -> None:
         """Do `work` on the thread; the connection is the thread's until `then` is called, on the loop."""
+        assert self._thread is not None  # noqa: S101 - opened, or there would be nothing to do
         done: asyncio.Future[None] = self._loop.create_future()
         self._at_work = done
 
@@ -389,42 +368,4 @@ class GroupCommit:
             done.set_result(None)
             then(error)
 
-        self._work.put(lambda: self._report(work, finished))
-
-    def _run(self) -> None:
-        while (work := self._work.get()) is not None:
-            work()
-
-    def _report(self, work: Callable[[], object], finished: Callable[[Exception | None], None]) -> None:
-        failure: Exception | None = None
-        try:
-            work()
-        except Exception as error:  # noqa: BLE001 - it belongs to whoever waits on the loop
-            failure = error
-        # A loop that is gone has nobody left to tell.
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(finished, failure)
-
-    def _answer(self, future: asyncio.Future[T], work: Callable[[], T]) -> None:
-        result: list[T] = []
-
-        def finished(error: Exception | None) -> None:
-            if future.done():
-                return
-            if error is not None:
-                future.set_exception(error)
-            else:
-                future.set_result(result[0])
-
-        self._report(lambda: result.append(work()), finished)
-
-
-def _code(error: Exception) -> int | None:
-    """SQLite's primary result code."""
-    code: int | None = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF
-
-
-def is_passing(error: Exception) -> bool:
-    """Whether time or an operator mends it: a full disk, a lock, no memory."""
-    return isinstance(error, MemoryError) or _code(error) in _PASSING
+        self._thread.do(work, finished)

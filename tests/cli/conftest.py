@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from orchestrator.cli.group import cli
-from orchestrator.config import ENV_PREFIX
+from orchestrator.environ import ENV_PREFIX
 from tests.prompts.small_library import write_library
 
 CODE = "493817"

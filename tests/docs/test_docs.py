@@ -16,6 +16,7 @@ from prometheus_client import Metric
 
 from orchestrator import config as configuration
 from orchestrator.config import Config, Keys, load_config
+from orchestrator.environ import ENV_PREFIX
 from orchestrator.intake.running import IntakeMeters
 from orchestrator.meters import Meters
 from orchestrator.prompts import load_library, packaged_root, prepare
@@ -59,7 +60,7 @@ def test_every_section_of_the_configuration_is_explained_and_no_other() -> None:
 
 @pytest.mark.parametrize("name", SECTIONS)
 def test_the_keys_defaults_and_variables_are_those_of_the_code(name: str) -> None:
-    prefix = f"{configuration.ENV_PREFIX}{name.upper()}__" + ("0__" if name in LISTS else "")
+    prefix = f"{ENV_PREFIX}{name.upper()}__" + ("0__" if name in LISTS else "")
     expected = {
         field.name: (shown_default(field), f"`{prefix}{field.name.upper()}`")
         for field in msgspec.structs.fields(SECTIONS[name])
