@@ -31,8 +31,9 @@ from orchestrator.report import Reporter
 
 LONGEST_WAIT: Final = 1.0
 """Seconds after which a node looks again in any case, for a due job that it may not take now."""
-CLAIM_AHEAD: Final = 0.05
-"""Seconds of the node's pace that are claimed at once, so that one commit serves several starts."""
+CLAIM_AHEAD: Final = 0.1
+"""Seconds of the node's pace that are claimed at once, so that one commit serves several starts; and how long
+before it runs out of them a node claims again."""
 YIELD: Final = 0.001
 """Seconds for which a node lets each go ahead whose turn it is: enough to ask the ledger, which serves in
 that order."""

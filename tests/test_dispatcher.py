@@ -53,20 +53,6 @@ async def test_a_fast_node_loses_no_starts_to_the_commits_of_its_claims() -> Non
 
 
 @virtual
-async def test_a_stopped_node_dials_what_it_has_claimed_and_claims_no_more() -> None:
-    async with floor(node(max_cps=100.0, max_calls=1000)) as on:
-        await on.submit(*(new_job(id) for id in ids(100)))
-        await until(lambda: len(on.pbx.dials()) == 20)
-        (pull,) = on.pulls.values()
-        pull.stop()
-        await asyncio.sleep(1)
-        count = len(on.pbx.dials())
-        assert 20 <= count < 35
-        open_calls = db_of(on.ledger).execute("SELECT count(*) FROM calls").fetchone()[0]
-        assert open_calls == count
-
-
-@virtual
 async def test_two_jobs_after_a_quiet_time_do_not_go_together() -> None:
     async with floor(node(max_cps=2.0)) as on:
         await asyncio.sleep(30)
@@ -301,15 +287,15 @@ async def test_a_claim_that_was_long_in_coming_is_made_again_with_fresh_timers()
 async def test_stopping_dials_what_was_claimed_and_claims_no_more() -> None:
     async with floor(node(max_cps=200.0)) as on:
         slow(on, 0.5)
-        await on.submit(*(new_job(id) for id in ids(20)))
+        await on.submit(*(new_job(id) for id in ids(50)))
         await asyncio.sleep(0.2)
         on.pulls["ast1"].stop()
         await on.tasks[1]
-        states = [on.state(id) for id in ids(20)]
+        states = [on.state(id) for id in ids(50)]
         dialled = len(on.pbx.dials())
-        assert 0 < dialled < 20
+        assert 0 < dialled < 50
         assert states.count(JobState.ACTIVE) == dialled
-        assert states.count(JobState.QUEUED) == 20 - dialled
+        assert states.count(JobState.QUEUED) == 50 - dialled
 
 
 @virtual
