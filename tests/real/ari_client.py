@@ -136,7 +136,7 @@ class Client:
             for at, event in self.events
             if not _NOISE.match(str(event.get("variable", "")))
         ]
-        return _settled(events)
+        return settled_order(events)
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for message in socket:
@@ -145,13 +145,11 @@ class Client:
                 self._news.set()
 
 
-def _settled(events: list[tuple[float, Any]]) -> list[tuple[float, Any]]:
-    """Asterisk tells that a dial begins and that it rings from three threads: `Dial` twice, and
-    ChannelStateChange. They come in any order, and a `Dial` may say either state. A refusal that comes at
-    once may be told before its `Dial`."""
-    for n, (one, other) in enumerate(itertools.pairwise(events)):
-        if (one[1]["type"], other[1].get("dialstatus")) == ("ChannelHangupRequest", ""):
-            events[n : n + 2] = [other, one]
+def settled_order(events: list[tuple[float, Any]]) -> list[tuple[float, Any]]:
+    """Asterisk tells that a dial begins and what comes of it from three threads: `Dial` twice, and
+    ChannelStateChange. They come in any order, and a `Dial` may say either state. What a callee does at once,
+    a refusal or an answer, may be told before the `Dial` that begins."""
+    _begin_first(events)
     order = {("Dial", ""): 0, ("ChannelStateChange", "Ringing"): 1, ("Dial", "RINGING"): 2}
 
     def place(event: Json) -> int:
@@ -166,6 +164,30 @@ def _settled(events: list[tuple[float, Any]]) -> list[tuple[float, Any]]:
             told[0][1]["peer"]["state"], told[2][1]["peer"]["state"] = "Down", "Ringing"
         settled += told
     return settled
+
+
+def _begin_first(events: list[tuple[float, Any]]) -> None:
+    """Put each `Dial` that begins before what came of it, if it was told after."""
+    for n, told in enumerate(list(events)):
+        if told[1].get("dialstatus") != "":
+            continue
+        peer, first = told[1]["peer"], n
+        while first and _comes_of(events[first - 1][1], peer["id"]):
+            first -= 1
+        if first < n:
+            events.insert(first, events.pop(n))
+            peer["state"] = "Down"
+
+
+def _comes_of(event: Json, channel: str) -> bool:
+    """Whether it tells what came of the channel's dial."""
+    match event["type"]:
+        case "ChannelStateChange" | "ChannelHangupRequest":
+            return bool(event["channel"]["id"] == channel)
+        case "Dial":
+            return bool(event["peer"]["id"] == channel)
+        case _:
+            return False
 
 
 @contextlib.asynccontextmanager
