@@ -16,7 +16,7 @@ import structlog
 
 from orchestrator import setup
 from orchestrator.config import Config
-from orchestrator.dispatcher import NodeDispatcher, Sweeper, end_job, open_script
+from orchestrator.dispatcher import NodeDispatcher, open_script
 from orchestrator.guard.seal import Seal, SealError
 from orchestrator.health.fleet import Fleet
 from orchestrator.http.front import Front
@@ -35,6 +35,7 @@ from orchestrator.pbx.port import Link, Pbx
 from orchestrator.prompts import Library
 from orchestrator.report import trunk_of
 from orchestrator.second_legs import SecondLeg, SecondLegs
+from orchestrator.sweeper import Sweeper, end_job
 from orchestrator.upkeep import (
     batch_cdrs,
     flush_cdrs,

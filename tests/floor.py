@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from orchestrator.config import Pbx as PbxConfig
-from orchestrator.dispatcher import NodeDispatcher, Sweeper, end_job, open_script
+from orchestrator.dispatcher import NodeDispatcher, open_script
 from orchestrator.guard.seal import Seal
 from orchestrator.health.fleet import Fleet
 from orchestrator.ledger.limits import UNLIMITED, CallLimits
@@ -20,6 +20,7 @@ from orchestrator.live import LiveCalls
 from orchestrator.meters import Meters
 from orchestrator.notify.delivery import Delivery
 from orchestrator.pbx.port import Link
+from orchestrator.sweeper import Sweeper, end_job
 from orchestrator.upkeep import keep_health
 from tests.fakes import ANSWERS, SCRIPT, FakePbx, Far, db_of, inline_ledger, new_job, now, until
 

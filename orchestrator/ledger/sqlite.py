@@ -22,6 +22,7 @@ from orchestrator.ledger.bulk import CACHED
 from orchestrator.ledger.errors import LedgerStuck, LedgerUnusable
 from orchestrator.ledger.groupcommit import GroupCommit, Operation, Part
 from orchestrator.ledger.limits import UNLIMITED, CallLimits
+from orchestrator.ledger.passing import primary_code
 from orchestrator.ledger.records import (
     Booking,
     CallEnd,
@@ -94,7 +95,7 @@ def connect(path: Path) -> sqlite3.Connection:
         raise LedgerUnusable(str(error)) from None
     except sqlite3.Error as error:
         db.close()
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_NOW:
+        if primary_code(error) in _NOT_NOW:
             raise LedgerStuck(
                 f"ledger {path} cannot be used now: {error}. Free disk space, or end what locks it."
             ) from None
@@ -121,7 +122,7 @@ def _patiently(db: sqlite3.Connection, statement: str) -> None:
         try:
             db.execute(statement)
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+            if primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
                 raise
             time.sleep(LOOK)
         else:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import aiohttp
 
-from orchestrator.dispatcher import end_job
 from orchestrator.guard.keyfile import change_keys
 from orchestrator.http.settings import Http
 from orchestrator.http.streams import Pace
+from orchestrator.sweeper import end_job
 from tests.fakes import now
 from tests.http.world import BUSY, RECEIVER, RINGING, World, lines_until, world
 
